@@ -1,0 +1,66 @@
+"""Log lines for the operator: structlog key-values on standard error, by a thread of their own, so that logging never blocks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import sys
+import threading
+
+import structlog
+
+WAITING_LINES = 1000
+"""Lines kept while the terminal takes none (honcho stopped by Ctrl-Z); what comes above is dropped, and the next line says how many."""
+EXIT_TIMEOUT = 0.5
+
+
+class _Lines:
+    """The logger that structlog writes to."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="console", daemon=True)
+        self._thread.start()
+        atexit.register(self._finish)
+
+    def msg(self, line: str) -> None:
+        try:
+            if self._dropped:
+                self._waiting.put_nowait(f"[warning  ] {self._dropped} log lines were dropped: the terminal took none")
+                self._dropped = 0
+            self._waiting.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
+
+    def _write(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            try:
+                os.write(2, line.encode(errors="replace") + b"\n")
+            except OSError:  # the terminal is gone, and with it everybody who could be told
+                return
+
+    def _finish(self) -> None:
+        try:
+            self._waiting.put(None, timeout=EXIT_TIMEOUT)
+        except queue.Full:
+            return
+        self._thread.join(EXIT_TIMEOUT)
+
+
+def configure() -> None:
+    """Send structlog's lines through the writer thread. Times are left to honcho where standard error is no terminal."""
+    on_terminal = sys.stderr.isatty()
+    processors: list[structlog.typing.Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    if on_terminal:
+        processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+    colors = on_terminal and "NO_COLOR" not in os.environ
+    lines = _Lines()
+    structlog.configure(
+        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)],
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,88 @@
+"""What an agent says of itself each second, and once at its start."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time as clock
+from importlib.metadata import version
+
+import msgspec
+import psutil
+
+from bus.agent import Agent
+from bus.client import Client
+from bus.dispatch import Dispatch
+from bus.lifecycle import Heartbeat, Manifest
+
+LATE_SHARE = 0.8
+"""A topic slower than this share of its declared rate is late."""
+
+Scalar = str | int | float | bool | None
+
+
+class Pulse:
+    """Measures between two heartbeats of one agent."""
+
+    def __init__(self, agent: Agent, client: Client, dispatch: Dispatch) -> None:
+        self._agent = agent
+        self._client = client
+        self._dispatch = dispatch
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first reading has nothing to compare with
+        self._started = self._measured = clock.monotonic()
+        self._counts: dict[str, int] = {}
+        self._restarts = int(os.environ.get("BUS_RESTARTS", "0"))
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the agent started."""
+        return clock.monotonic() - self._started
+
+    def beat(self) -> Heartbeat:
+        """The heartbeat of now."""
+        publisher = self._client.publisher
+        return Heartbeat(
+            state=self._agent.state,
+            reason=self._agent.reason,
+            uptime=self.uptime,
+            memory=self._process.memory_info().rss,
+            cpu=self._process.cpu_percent() / 100,
+            restarts=self._restarts,
+            late=self._late(),
+            published=dict(publisher.published),
+            received=self._dispatch.received,
+            undecodable=self._client.rejections.total,
+            dropped=publisher.dropped,
+            waiting=len(publisher.ring),
+        )
+
+    def _late(self) -> list[str]:
+        """Topics with a declared rate that fell behind it since the last heartbeat, once they have begun."""
+        now = clock.monotonic()
+        published = self._client.publisher.published
+        seconds, before = now - self._measured, self._counts
+        self._measured, self._counts = now, dict(published)
+        rates = {topic.name: topic.rate_hz for topic in self._agent.publishes if topic.rate_hz}
+        return [name for name, rate in rates.items() if name in before and published[name] - before[name] < LATE_SHARE * rate * seconds]
+
+
+def manifest(agent: Agent, dispatch: Dispatch) -> Manifest:
+    """What this agent is, as it is now."""
+    return Manifest(
+        publishes=sorted(topic.name for topic in agent.publishes),
+        reads=sorted(pattern for pattern in dispatch.patterns if not pattern.startswith("command.")),
+        answers=sorted(entry.command.name for entry in dispatch.answers),
+        versions={"python": platform.python_version(), "zeropoint-bus": version("zeropoint-bus")},
+        parts=agent.parts,
+        settings=_scalars(agent.settings),
+        pid=os.getpid(),
+        state=agent.state,
+        reason=agent.reason,
+    )
+
+
+def _scalars(settings: msgspec.Struct) -> dict[str, Scalar]:
+    """The settings as values that a manifest can hold; nested ones as text."""
+    values = msgspec.to_builtins(settings)
+    return {name: value if isinstance(value, Scalar) else str(value) for name, value in values.items()}

@@ -1,0 +1,99 @@
+"""The past, as the recorder gives it: what to ask, what comes back, and how history and live events join without a repeat."""
+
+from __future__ import annotations
+
+import re
+import time as clock
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
+
+from bus.subscriber import Received
+from bus.topic import Command, Delivery
+from bus.wire import Count, Envelope, decode_envelope, stream_of
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_FOREIGN_EVENTS = 1000  # how many events without a seq are remembered, oldest forgotten first
+
+
+class Fetch(Struct, frozen=True, kw_only=True):
+    """A page of the log. `topics` are names, or prefixes that end in a dot; none: all. `after` and `until` are log times in ns.
+
+    `limit` bounds the events of this page; a page is also bounded by the size of a reply.
+    """
+
+    topics: list[str] = []
+    after: Count = 0
+    until: Count | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+
+
+class Fetched(Struct, frozen=True, kw_only=True):
+    """`events` are (topic, plane, log time, event map) in log order. `next` is the `after` of the next page, null at the end."""
+
+    events: list[tuple[str, Delivery, Count, Raw]]
+    next: Count | None = None
+
+
+class Last(Struct, frozen=True, kw_only=True):
+    """The newest event of each topic. `topics` are names or prefixes."""
+
+    topics: list[str] = []
+
+
+FETCH = Command("recorder.fetch", Fetch, Fetched)
+LAST = Command("recorder.last", Last, Fetched)
+
+
+def since_time(since: str | float, now: int | None = None) -> int:
+    """The time, in ns since the Unix epoch, that lies `since` ago: `90` or `90s`, `10m`, `2h`, `1d`. Raises ValueError."""
+    now = clock.time_ns() if now is None else now
+    if isinstance(since, str):
+        match = _DURATION.fullmatch(since.strip())
+        if not match:
+            raise ValueError(f"since {since!r}: want a number and a unit, as 30s, 10m, 2h or 1d")
+        since = float(match[1]) * _UNITS[match[2]]
+    return max(now - int(since * 1e9), 0)
+
+
+def pages(fetch: Callable[[Fetch], Fetched], topics: list[str], after: int, until: int | None = None) -> Iterator[Received]:
+    """Every recorded event of `topics` with a log time above `after`, page by page."""
+    cursor: int | None = after
+    while cursor is not None:
+        page = fetch(Fetch(topics=topics, after=cursor, until=until))
+        for topic, plane, _, event_map in page.events:
+            yield Received(topic, plane, event_map, decode_envelope(topic, event_map))
+        cursor = page.next
+
+
+class Seen:
+    """Which events were delivered already, by the highest seq of each stream; foreign events, which have none, by their bytes."""
+
+    def __init__(self) -> None:
+        self._highest: dict[tuple[str, int, str], int] = {}
+        self._foreign: dict[bytes, None] = {}
+
+    def is_new(self, event: Received) -> bool:
+        """Whether this event was not delivered yet; from now on it was."""
+        envelope = event.envelope
+        if not envelope.seq:
+            return self._is_new_foreign(bytes(event.event_map))
+        stream = _stream(event, envelope)
+        if envelope.seq <= self._highest.get(stream, 0):
+            return False
+        self._highest[stream] = envelope.seq
+        return True
+
+    def _is_new_foreign(self, event_map: bytes) -> bool:
+        if event_map in self._foreign:
+            return False
+        self._foreign[event_map] = None
+        if len(self._foreign) > _FOREIGN_EVENTS:
+            del self._foreign[next(iter(self._foreign))]
+        return True
+
+
+def _stream(event: Received, envelope: Envelope) -> tuple[str, int, str]:
+    return envelope.source, envelope.epoch, stream_of(event.topic, event.plane)

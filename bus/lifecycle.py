@@ -1,0 +1,107 @@
+"""What every agent says of itself, and supervisors and readers of others: the bus's own topics.
+
+They live here and not in `schemas` because the bus publishes them and knows no domain.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bus.agent import AgentState, Part
+from bus.topic import LATEST, Topic
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What an agent is: its outputs, inputs and commands by name, versions of what it is made of, and what is real or simulated."""
+
+    publishes: list[str]
+    reads: list[str]
+    answers: list[str]
+    versions: dict[str, str]
+    parts: list[Part]
+    settings: dict[str, str | int | float | bool | None]
+    pid: int
+    state: AgentState
+    reason: str | None = None
+
+
+class StateChanged(Struct, frozen=True, kw_only=True):
+    """An agent's state, with the reason that a person would want to know."""
+
+    state: AgentState
+    reason: str | None = None
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """Once a second. `uptime` in seconds, `memory` resident bytes, `cpu` busy share of one core (0 to 1) since the last one.
+
+    `published` counts events by topic since the start, `late` names topics slower than their declared rate.
+    `waiting` counts events not yet acknowledged, `undecodable` frames or data that no handler could be given,
+    `dropped` LATEST events that found no room in the socket, `restarts` what the supervisor has seen.
+    """
+
+    state: AgentState
+    uptime: float
+    memory: int
+    cpu: float
+    restarts: int
+    published: dict[str, int]
+    received: int
+    undecodable: int
+    dropped: int
+    waiting: int
+    late: list[str] = []
+    reason: str | None = None
+
+
+class HandlerError(Struct, frozen=True, kw_only=True):
+    """An exception in a handler, a timer or a command of an agent, which goes on."""
+
+    handler: str
+    error: str
+    message: str
+    traceback: str
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """Frames or data that did not decode: at most one event a topic and minute, with the count since the last one.
+
+    `topic` is what the frame claims, cut to 255 characters; `sample` the first bytes of one, in hexadecimal.
+    """
+
+    topic: str
+    count: int
+    reason: str
+    sample: str
+
+
+class Exited(Struct, frozen=True, kw_only=True):
+    """A supervisor saw its process end, after `uptime` seconds. `signal` names what killed it.
+
+    `delay` is the time until the restart in seconds, null: none.
+    """
+
+    agent: str
+    pid: int
+    code: int | None
+    signal: str | None
+    uptime: float
+    restarts: int
+    delay: float | None
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """An agent leaves, with everything it published on disk. `uptime` in seconds."""
+
+    uptime: float
+
+
+MANIFEST = Topic("agent.manifest", Manifest)
+STATE = Topic("agent.state", StateChanged)
+HEARTBEAT = Topic("agent.heartbeat", Heartbeat, delivery=LATEST, rate_hz=1)
+ERROR = Topic("agent.error", HandlerError)
+REJECTED = Topic("agent.rejected", Rejected)
+EXITED = Topic("agent.exited", Exited)
+STOPPED = Topic("agent.stopped", Stopped)
+
+TOPICS = (MANIFEST, STATE, HEARTBEAT, ERROR, REJECTED, EXITED, STOPPED)

@@ -1,0 +1,53 @@
+"""The process that a supervisor starts: `python -m bus.process NAME` is the hub, or the agent in `agents/NAME/agent.py`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+
+import structlog
+
+from bus import console
+from bus.agent import Agent
+from bus.errors import BusError, LockHeld
+from bus.home import find_home
+from bus.hub import HubSettings, run_hub
+from bus.runtime import serve
+from bus.settings import load
+
+EXIT_LOCKED = 75
+
+_log = structlog.get_logger()
+
+
+def agent_class(name: str) -> type[Agent]:
+    """The one Agent in `agents.NAME.agent` that is called NAME. Raises ModuleNotFoundError, LookupError."""
+    module = importlib.import_module(f"agents.{name}.agent")
+    for value in vars(module).values():
+        if inspect.isclass(value) and issubclass(value, Agent) and value is not Agent and value.name == name:
+            return value
+    raise LookupError(f"agents/{name}/agent.py has no Agent called {name}")
+
+
+def main() -> int:
+    """Run to the end; the exit code is 75 where another process already is this one."""
+    console.configure()
+    name = sys.argv[1]
+    home = find_home()
+    try:
+        if name == "hub":
+            run_hub(home, load(HubSettings, "hub", home.settings).tcp)
+        else:
+            serve(agent_class(name), home)
+    except LockHeld as error:
+        _log.error(str(error))
+        return EXIT_LOCKED
+    except BusError as error:
+        _log.error(str(error), error=type(error).__name__)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

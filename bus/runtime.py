@@ -1,0 +1,174 @@
+"""Runs an agent as a process: lock, settings, connection, handlers, timers, heartbeat, signals, and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time as clock
+from typing import Any, TypeVar
+
+import structlog
+
+from bus.address import ipc_addresses
+from bus.agent import Agent, AgentState, Timer
+from bus.client import Client
+from bus.dispatch import Dispatch, finished
+from bus.errors import BusTimeout, NoHub
+from bus.heartbeat import Pulse, manifest
+from bus.home import Home
+from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, StateChanged, Stopped
+from bus.lock import hold
+from bus.settings import load
+from bus.subscriber import Subscriber
+from bus.topic import Topic
+
+T = TypeVar("T")
+
+HUB_PATIENCE = 5.0
+"""Seconds after which an agent says that it waits for the hub; agents start in any order."""
+FLUSH_TIMEOUT = 2.0
+LIVENESS_SECONDS = 1.0
+_HUB_POLL = 0.2
+_BATCH = 200
+
+_log = structlog.get_logger()
+
+
+def serve(kind: type[Agent], home: Home) -> None:
+    """Be the agent `kind` of this appliance until SIGTERM. Raises LockHeld, BadSettings, and what the agent's `start` raises."""
+    home.prepare()
+    with hold(home.lock(kind.name), f"the agent {kind.name}"):
+        os.nice(kind.nice)
+        settings = load(kind.Settings, kind.name, home.settings)
+        asyncio.run(_run(kind, home, settings))
+
+
+class AgentBus:
+    """The bus as an agent sees it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str:
+        return self.client.publish(topic, data, run=run, cause=cause, time=time)
+
+    def flush(self, timeout: float) -> None:
+        self.client.flush(timeout)
+
+    def state_changed(self, state: AgentState, reason: str | None) -> None:
+        _log.info(state, **({"reason": reason} if reason else {}))
+        self.client.publish(STATE, StateChanged(state=state, reason=reason))
+
+
+async def _run(kind: type[Agent], home: Home, settings: Any) -> None:  # settings: the agent's own struct
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    client = Client(kind.name, ipc_addresses(home))
+    try:
+        agent = kind(AgentBus(client), settings, home.artifacts)
+        agent.connected(client)
+        runtime = Runtime(agent, client, stopping)
+        if await runtime.reach_hub():
+            await runtime.run()
+    finally:
+        await asyncio.to_thread(client.abandon)
+
+
+class Runtime:
+    """One agent's life, from the hub's answer to the last acknowledgement. `stopping` ends it."""
+
+    def __init__(self, agent: Agent, client: Client, stopping: asyncio.Event) -> None:
+        self.agent = agent
+        self.client = client
+        self.stopping = stopping
+        self.dispatch = Dispatch(agent, client)
+        self.pulse = Pulse(agent, client, self.dispatch)
+        self._readable = asyncio.Event()
+        self._parent = os.getppid()
+
+    async def reach_hub(self) -> bool:
+        """Wait for the hub, however long it takes. False where the agent was told to stop before."""
+        warn_at = clock.monotonic() + HUB_PATIENCE
+        while not self.stopping.is_set():
+            try:
+                await asyncio.to_thread(self.client.await_ready, _HUB_POLL)
+                return True
+            except (NoHub, BusTimeout):
+                if clock.monotonic() >= warn_at:
+                    _log.warning("still waiting for the hub: is its process running?")
+                    warn_at = float("inf")
+        return False
+
+    async def run(self) -> None:
+        """Start the agent, serve it until it is told to stop, and leave with everything on disk."""
+        subscriber = Subscriber(
+            self.client.context,
+            self.client.addresses,
+            self.dispatch.patterns,
+            on_rejected=self.client.rejections.add,
+            newest_only=True,
+        )
+        try:
+            await self._start(subscriber)
+            await self.stopping.wait()
+            await self._leave()
+        finally:
+            await self.dispatch.close()
+            subscriber.close()
+
+    async def _start(self, subscriber: Subscriber) -> None:
+        await finished(self.agent.start())
+        if self.agent.state == "starting":
+            self.agent.set_state("running")
+        self.client.publish(MANIFEST, manifest(self.agent, self.dispatch))
+        await asyncio.to_thread(subscriber.await_ready, self.client.publisher, HUB_PATIENCE)
+        for descriptor in subscriber.filenos():
+            asyncio.get_running_loop().add_reader(descriptor, self._readable.set)
+        self.dispatch.spawn(self._read(subscriber))
+        self.dispatch.spawn(self._live())
+        for timer in self.dispatch.timers:
+            self.dispatch.spawn(self._tick(timer))
+
+    async def _leave(self) -> None:
+        """Stop the agent, see everything it published onto the disk, and say so."""
+        self.agent.state = "stopping"
+        await self.dispatch.guard("stop")
+        await self.dispatch.close()
+        self.client.publish(STOPPED, Stopped(uptime=self.pulse.uptime))
+        try:
+            await asyncio.to_thread(self.client.flush, FLUSH_TIMEOUT)
+        except BusTimeout as error:
+            _log.error("leaving with events that are not on disk", reason=str(error))
+        await self.dispatch.guard("close")
+
+    async def _read(self, subscriber: Subscriber) -> None:
+        """Deliver what arrives. The descriptors are edge-triggered: read until nothing is left, then wait for the next edge."""
+        while True:
+            while subscriber.wait(0):
+                for event in subscriber.drain(_BATCH):
+                    await self.dispatch.deliver(event)
+                await asyncio.sleep(0)
+            await self._readable.wait()
+            self._readable.clear()
+
+    async def _tick(self, timer: Timer) -> None:
+        """Call a timer's handler at its period; what a slow call misses is left out."""
+        due = clock.monotonic()
+        while True:
+            await self.dispatch.guard(timer.handler)
+            now = clock.monotonic()
+            due = max(due + timer.seconds, now - timer.seconds)
+            await asyncio.sleep(max(due - now, 0.0))
+
+    async def _live(self) -> None:
+        """Once a second: the heartbeat, the reports of what did not decode, and a look at whether the supervisor still lives."""
+        while True:
+            self.client.publish(HEARTBEAT, self.pulse.beat())
+            for rejected in self.client.rejections.due():
+                self.client.publish(REJECTED, rejected)
+            if os.getppid() != self._parent:
+                _log.warning("the supervisor is gone: stopping")
+                self.stopping.set()
+            await asyncio.sleep(LIVENESS_SECONDS)

@@ -1,0 +1,128 @@
+"""The subscribing half: sockets owned by the one thread that reads them, which may poll or give `fileno` to an event loop."""
+
+from __future__ import annotations
+
+import itertools
+import time as clock
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import zmq
+from msgspec import Raw
+
+from bus.address import Addresses
+from bus.errors import CorruptFrame
+from bus.publisher import RECONNECT_MILLISECONDS, Publisher
+from bus.topic import Delivery
+from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_REPLY, Envelope, decode_envelope, split_frame
+
+_probe_numbers = itertools.count(1)
+
+
+class Received(NamedTuple):
+    """One event as it arrived, its data not yet decoded."""
+
+    topic: str
+    plane: Delivery
+    event_map: Raw
+    envelope: Envelope
+    attachments: tuple[bytes, ...] = ()
+
+
+Rejection = Callable[[str, bytes, str], None]
+"""Called with the claimed topic, the frame and the reason for each one that does not decode."""
+
+
+def subscription(pattern: str) -> bytes:
+    """The prefix to subscribe to: `train.` matches a domain, `train.step` one topic, the empty pattern everything."""
+    return pattern.encode() if not pattern or pattern.endswith(".") else pattern.encode() + b"\0"
+
+
+class Subscriber:
+    """Reads the given patterns on the given planes. `newest_only` keeps one LATEST event for each source and topic of a drain."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        addresses: Addresses,
+        patterns: Iterable[str],
+        *,
+        planes: Iterable[Delivery] = Delivery,
+        on_rejected: Rejection,
+        newest_only: bool = False,
+        high_water_mark: int = 4000,
+    ) -> None:
+        self._on_rejected = on_rejected
+        self._newest_only = newest_only
+        self._sockets = {plane: _sub(context, addresses.plane(plane).outlet, plane, high_water_mark) for plane in planes}
+        for socket, pattern in itertools.product(self._sockets.values(), patterns):
+            socket.subscribe(subscription(pattern))
+
+    def await_ready(self, publisher: Publisher, timeout: float) -> None:
+        """Return once nothing published from now on can be missed. Raises NoHub, BusTimeout."""
+        # libzmq sends the subscriptions of a new connection in byte order: the tilde sorts after every topic.
+        probe = f"~ready.{publisher.source}-{publisher.epoch:x}-{next(_probe_numbers)}".encode()
+        deadline = clock.monotonic() + timeout
+        for socket in self._sockets.values():
+            socket.subscribe(probe)
+        for plane, socket in self._sockets.items():
+            publisher.wait_heard(plane, probe, max(deadline - clock.monotonic(), 0.0))
+            socket.unsubscribe(probe)
+
+    def filenos(self) -> list[int]:
+        """Descriptors that become readable when something may have arrived; edge-triggered, so drain until `drain` returns nothing."""
+        return [socket.fileno() for socket in self._sockets.values()]
+
+    def wait(self, timeout: float | None) -> bool:
+        """Whether something can be read within `timeout` seconds; None waits for ever."""
+        poller = zmq.Poller()
+        for socket in self._sockets.values():
+            poller.register(socket, zmq.POLLIN)
+        return bool(poller.poll(None if timeout is None else int(timeout * 1000)))
+
+    def drain(self, limit: int = 1000) -> list[Received]:
+        """What has arrived, at most about `limit` frames of each plane. Does not wait."""
+        events: list[Received] = []
+        for plane, socket in self._sockets.items():
+            received = list(self._receive(plane, socket, limit))
+            events += _newest(received) if self._newest_only and plane is Delivery.LATEST else received
+        return events
+
+    def close(self) -> None:
+        for socket in self._sockets.values():
+            socket.close(linger=0)
+
+    def _receive(self, plane: Delivery, socket: zmq.Socket[bytes], limit: int) -> Iterator[Received]:
+        for _ in range(limit):
+            try:
+                frames = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            yield from self._decode(plane, frames)
+
+    def _decode(self, plane: Delivery, frames: list[bytes]) -> Iterator[Received]:
+        frame, attachments = frames[0], tuple(frames[1:])
+        topic = "?"
+        try:
+            if len(attachments) > (MAX_ATTACHMENTS if plane is Delivery.LATEST else 0):
+                raise CorruptFrame(f"{len(attachments)} attachments")
+            topic, maps = split_frame(frame)
+            events = [Received(topic, plane, event_map, decode_envelope(topic, event_map), attachments) for event_map in maps]
+        except CorruptFrame as error:
+            self._on_rejected(topic, frame, str(error))
+            return
+        yield from events
+
+
+def _newest(events: list[Received]) -> list[Received]:
+    return list({(event.envelope.source, event.topic): event for event in events}.values())
+
+
+def _sub(context: zmq.Context[zmq.Socket[bytes]], outlet: str, plane: Delivery, high_water_mark: int) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.SNDHWM, 0)  # subscriptions beyond 1,000 are silently lost otherwise
+    socket.setsockopt(zmq.RCVHWM, high_water_mark)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_ATTACHMENT if plane is Delivery.LATEST else MAX_REPLY)
+    socket.connect(outlet)
+    return socket

@@ -1,0 +1,194 @@
+"""The wire contract of docs/wire.md, pure: bytes in, values out, no sockets.
+
+A frame is the topic, one NUL byte, and a MessagePack array of event maps. An envelope is decoded
+without decoding its `data`, so who only routes or records does not pay for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from bus.errors import CorruptFrame, FrameTooLarge
+from bus.event import Event, event_id
+from bus.topic import Delivery, Name
+
+T = TypeVar("T")
+
+MAX_FRAME = 64 * 1024
+"""Bytes of an event's frame, topic included."""
+MAX_REPLY = 128 * 1024
+"""Bytes of a `reply.` frame: one that answers with recorded events can hold the largest event whole."""
+MAX_ATTACHMENT = 16 * 1024 * 1024
+"""Bytes of one attachment frame on a LATEST topic."""
+MAX_ATTACHMENTS = 16
+
+_NUL = b"\0"
+_ONE_EVENT = b"\0\x91"  # the NUL, and the MessagePack header of an array of one
+_TOPIC = re.compile(rb"[a-z0-9][a-z0-9._-]{0,254}")
+
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+EventId = Annotated[str, Meta(max_length=512)]
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event map with its `data` still encoded. `epoch` and `seq` are 0 where a foreign publisher cannot re-send."""
+
+    source: Name
+    time: Count
+    epoch: Count = 0
+    seq: Count = 0
+    prev: Count = 0
+    cause: EventId | None = None
+    run: Name | None = None
+    replay: bool = False
+    data: Raw
+
+    def id(self, topic: str) -> str:
+        return event_id(self.source, topic, self.epoch, self.seq)
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """The base of what travels on `bus.*`."""
+
+
+class Ack(Control, frozen=True, kw_only=True):
+    """`bus.ack.<source>`: everything up to `last` of this epoch is on disk; `missing` is the first range that is not (first, last)."""
+
+    epoch: Count
+    last: Count
+    missing: tuple[Count, Count] | None = None
+
+
+class Floor(Control, frozen=True, kw_only=True):
+    """`bus.floor`: the oldest seq that this publisher can still send."""
+
+    epoch: Count
+    floor: Count
+
+
+class Bye(Control, frozen=True, kw_only=True):
+    """`bus.bye`: this epoch ends; its last durable seq is `last`."""
+
+    epoch: Count
+    last: Count
+
+
+class CommandCall(Struct, frozen=True, kw_only=True):
+    """The data of `command.<agent>.<verb>`. `inbox` names the reply topic `reply.<inbox>`, `deadline` is ns since the Unix epoch."""
+
+    inbox: Name
+    deadline: Count
+    request: Raw
+
+
+class CommandError(Struct, frozen=True, kw_only=True):
+    """Why an agent did not do what it was asked: `code` for programs, `message` for people."""
+
+    code: str
+    message: str
+
+
+class CommandReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The data of `reply.<inbox>`: the result, or the error."""
+
+    result: Raw = Raw(b"\xc0")
+    error: CommandError | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_maps = msgspec.msgpack.Decoder(list[Raw])
+_envelope = msgspec.msgpack.Decoder(Envelope)
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)  # ValueError: text that is no UTF-8
+
+
+def encode_data(data: object) -> bytes:
+    """MessagePack of a struct. Raises FrameTooLarge at once for what no frame can carry."""
+    encoded = _encoder.encode(data)
+    if len(encoded) > MAX_REPLY:
+        raise _too_large("data", len(encoded), MAX_REPLY)
+    return encoded
+
+
+def encode_frame(topic: str, envelope: Envelope) -> bytes:
+    """The frame of one event. Raises FrameTooLarge."""
+    frame = topic.encode() + _ONE_EVENT + _encoder.encode(envelope)
+    limit = frame_limit(topic)
+    if len(frame) > limit:
+        raise _too_large(topic, len(frame), limit)
+    return frame
+
+
+def frame_limit(topic: str) -> int:
+    """The largest frame of this topic, in bytes."""
+    return MAX_REPLY if topic.startswith("reply.") else MAX_FRAME
+
+
+def split_frame(frame: bytes) -> tuple[str, list[Raw]]:
+    """A frame's topic and its event maps, each still encoded. Raises CorruptFrame."""
+    head, nul, body = frame.partition(_NUL)
+    if not nul or not _TOPIC.fullmatch(head):
+        raise CorruptFrame(f"frame of {len(frame)} bytes begins {frame[:40]!r}: want a topic, then one NUL byte")
+    topic = head.decode()
+    if len(frame) > frame_limit(topic):
+        raise CorruptFrame(f"{topic}: frame of {len(frame)} bytes, over the limit of {frame_limit(topic)}")
+    try:
+        maps = _maps.decode(body)
+    except _UNDECODABLE as error:
+        raise CorruptFrame(f"{topic}: want a MessagePack array of event maps: {error}") from error
+    if not maps:
+        raise CorruptFrame(f"{topic}: an empty array of events")
+    return topic, maps
+
+
+def decode_envelope(topic: str, event_map: Raw | bytes) -> Envelope:
+    """One event map, without its data. Raises CorruptFrame."""
+    try:
+        return _envelope.decode(event_map)
+    except _UNDECODABLE as error:
+        raise CorruptFrame(f"{topic}: want an event map: {error}") from error
+
+
+def decode_data(topic: str, data: Raw | bytes, type_: type[T]) -> T:
+    """The struct in an event's data; unknown fields are ignored, defaults filled. Raises CorruptFrame."""
+    try:
+        return msgspec.msgpack.decode(data, type=type_)
+    except _UNDECODABLE as error:
+        raise CorruptFrame(f"{topic}: want data of {type_.__name__}: {error}") from error
+
+
+def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
+    """The event of an envelope, its data decoded as `type_`. Raises CorruptFrame."""
+    return Event(
+        topic=topic,
+        source=envelope.source,
+        time=envelope.time,
+        data=decode_data(topic, envelope.data, type_),
+        epoch=envelope.epoch,
+        seq=envelope.seq,
+        prev=envelope.prev,
+        cause=envelope.cause,
+        run=envelope.run,
+        replay=envelope.replay,
+    )
+
+
+def to_json(value: Any) -> bytes:  # whatever MessagePack holds
+    """JSON of decoded MessagePack; byte strings become base64, as msgspec does."""
+    return msgspec.json.encode(value)
+
+
+def stream_of(topic: str, plane: Delivery) -> str:
+    """The kind of stream that a topic's seq counts in: `durable`, `latest` or `control`."""
+    if plane is Delivery.LATEST:
+        return "latest"
+    return "control" if topic.startswith(("command.", "reply.", "bus.")) else "durable"
+
+
+def _too_large(what: str, size: int, limit: int) -> FrameTooLarge:
+    return FrameTooLarge(
+        f"{what}: {size} bytes, over the limit of {limit}: put bulk into the store (bus.store.Store.put) and publish its hash"
+    )

@@ -1,0 +1,76 @@
+"""What is true of the appliance as a whole: artifacts with their lineage, and what the recorder says and answers."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bus.topic import ArtifactPath, Command, Name, Sha256, Topic
+
+
+class Artifact(Struct, frozen=True, kw_only=True):
+    """A file in the store. `hash` is its SHA-256, `size` in bytes, `path` relative to `artifacts/`.
+
+    `parents` are the hashes of what it was made from.
+    """
+
+    hash: Sha256
+    size: int
+    kind: str
+    path: ArtifactPath
+    parents: list[Sha256] = []
+    media_type: str | None = None
+
+
+class Gap(Struct, frozen=True, kw_only=True):
+    """Events `first` to `last` of a durable stream that their publisher no longer holds and the log does not have."""
+
+    source: str
+    epoch: int
+    first: int
+    last: int
+
+
+class Projected(Struct, frozen=True, kw_only=True):
+    """A run's plain files are complete. `folder` and `files` are relative to `artifacts/`."""
+
+    folder: str
+    files: list[str]
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """Make the plain files of `run` again from the log; null: of every run."""
+
+    run: Name | None = None
+
+
+class Folders(Struct, frozen=True, kw_only=True):
+    """Folders below `artifacts/`."""
+
+    folders: list[str]
+
+
+class Nothing(Struct, frozen=True, kw_only=True):
+    """A command without arguments."""
+
+
+class RecorderStatus(Struct, frozen=True, kw_only=True):
+    """What the recorder has on disk. `recorded` counts events by topic since it started, `size` the log's bytes.
+
+    `held` counts events that wait for missing ones before them, `streams` the publishers that have not said goodbye.
+    """
+
+    state: str
+    reason: str | None
+    recorded: dict[str, int]
+    held: int
+    streams: int
+    segments: int
+    size: int
+
+
+ARTIFACT = Topic("artifact.created", Artifact)
+GAP = Topic("recorder.gap", Gap)
+PROJECTED = Topic("recorder.projected", Projected)
+
+STATUS = Command("recorder.status", Nothing, RecorderStatus)
+PROJECT = Command("recorder.project", Project, Folders)

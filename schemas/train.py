@@ -1,0 +1,191 @@
+"""Training: what a run says of itself, and the commands that steer it.
+
+The run that an event belongs to is in its envelope (`run`), not in its data.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from bus.topic import ArtifactPath, Command, Name, RecipeName, Sha256, Topic
+
+
+class Hyperparameters(Struct, frozen=True, kw_only=True):
+    """What decides a run's result besides its data. `context` in tokens, `batch` in sequences."""
+
+    recipe: RecipeName
+    steps: int
+    batch: int
+    context: int
+    learning_rate: float
+    learning_rate_floor: float
+    warmup_steps: int
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float
+    clip_norm: float
+    seed: int
+
+
+class Dataset(Struct, frozen=True, kw_only=True):
+    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens."""
+
+    path: str
+    hash: str
+    tokenizer: str
+    vocabulary: int
+    files: int
+    training_tokens: int
+    heldout_tokens: int
+    split: str
+
+
+class RunStarted(Struct, frozen=True, kw_only=True):
+    """A run begins. `parameters` counts weights, `flops_per_token` forward and backward."""
+
+    hyperparameters: Hyperparameters
+    dataset: Dataset
+    device: str
+    parameters: int
+    flops_per_token: int
+    versions: dict[str, str]
+    git_commit: str | None = None
+    parent: str | None = None
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One optimiser step. `loss` in nats per token, `seconds` of wall time, `grad_norm` before clipping.
+
+    `joules` is the energy of the step where a counter covers it, with its source; null elsewhere.
+    """
+
+    step: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    seconds: float
+    tokens: int
+    tokens_per_second: float
+    joules: float | None = None
+    energy_source: str | None = None
+
+
+class Eval(Struct, frozen=True, kw_only=True):
+    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens."""
+
+    step: int
+    loss: float
+    bits_per_byte: float
+    tokens: int
+
+
+class Sampled(Struct, frozen=True, kw_only=True):
+    """Text that the weights of `step` produced."""
+
+    step: int
+    prompt: str
+    text: str
+    temperature: float
+    seed: int
+
+
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """Weights and what is needed to use them, in the store. `path` is relative to `artifacts/`.
+
+    `hash` is the SHA-256 of the safetensors file; `meta_hash` that of the JSON beside it.
+    """
+
+    step: int
+    hash: Sha256
+    meta_hash: Sha256
+    path: ArtifactPath
+    meta_path: ArtifactPath
+    size: int
+    loss: float
+    heldout_loss: float | None = None
+    final: bool = False
+
+
+class RunCompleted(Struct, frozen=True, kw_only=True):
+    """A run ended as it should: all its steps, or a command to stop. `seconds` of wall time."""
+
+    outcome: Literal["finished", "stopped"]
+    steps: int
+    loss: float
+    heldout_loss: float | None
+    tokens: int
+    seconds: float
+    checkpoint: str
+
+
+class RunFailed(Struct, frozen=True, kw_only=True):
+    """A run ended by an error, named with its type and message."""
+
+    step: int
+    error: str
+    message: str
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder."""
+
+    recipe: RecipeName | None = None
+    steps: int | None = None
+    seed: int | None = None
+    data: str | None = None
+    learning_rate: float | None = None
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """The run that a command started or changed."""
+
+    run: Name
+
+
+class Nothing(Struct, frozen=True, kw_only=True):
+    """A command without arguments."""
+
+
+State = Literal["idle", "preparing", "training", "paused", "stopping", "done", "failed"]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """Where the trainer stands. `remaining_seconds` is the estimate at the present rate."""
+
+    state: State
+    run: Name | None = None
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    remaining_seconds: float | None = None
+    device: str | None = None
+    reason: str | None = None
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """Generate `length` tokens after `prompt` from the current weights."""
+
+    prompt: str = "def "
+    length: int = 200
+    temperature: float = 0.8
+    seed: int = 0
+
+
+RUN_STARTED = Topic("train.run.started", RunStarted)
+STEP = Topic("train.step", Step)
+EVAL = Topic("train.eval", Eval)
+SAMPLED = Topic("train.sample", Sampled)
+CHECKPOINT = Topic("train.checkpoint", Checkpoint)
+RUN_COMPLETED = Topic("train.run.completed", RunCompleted)
+RUN_FAILED = Topic("train.run.failed", RunFailed)
+
+START = Command("trainer.start", Start, Run)
+STOP = Command("trainer.stop", Nothing, Run)
+PAUSE = Command("trainer.pause", Nothing, Run)
+RESUME = Command("trainer.resume", Nothing, Run)
+STATUS = Command("trainer.status", Nothing, Status)
+SAMPLE = Command("trainer.sample", Sample, Sampled)

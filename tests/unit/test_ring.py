@@ -1,0 +1,193 @@
+"""Backpressure and re-sending, and the recorder's counterpart: together they lose, double and reorder nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bus.ring import FIRST_RESEND, LAST_RESEND, RESEND_EVENTS, ResendTimer, Ring
+from bus.stream import HELD_EVENTS, Stream
+
+
+def filled(count: int, **capacity: int) -> Ring:
+    ring = Ring(**capacity)
+    for number in range(1, count + 1):
+        ring.append("t", str(number).encode())
+    return ring
+
+
+def test_a_full_ring_says_so_by_events_and_by_bytes() -> None:
+    assert filled(4, capacity=4).is_full
+    assert not filled(3, capacity=4).is_full
+    assert filled(3, capacity_bytes=3).is_full
+
+
+def test_an_acknowledgement_makes_room() -> None:
+    ring = filled(4, capacity=4)
+
+    assert ring.acknowledge(3)
+    assert (len(ring), ring.size, ring.floor, ring.next_seq, ring.is_full) == (1, 1, 4, 5, False)
+
+
+@pytest.mark.parametrize("last", [0, 2, 5, 2**62])
+def test_an_old_or_impossible_acknowledgement_changes_nothing(last: int) -> None:
+    ring = filled(4)
+    ring.acknowledge(2)
+
+    assert not ring.acknowledge(last)
+    assert (ring.acknowledged, len(ring)) == (2, 2)
+
+
+def test_what_is_asked_for_is_what_is_still_held() -> None:
+    ring = filled(10)
+    ring.acknowledge(4)
+
+    assert ring.between(2, 6) == [b"5", b"6"]
+    assert ring.between(1, 4) == []
+    assert ring.between(9, 99) == [b"9", b"10"]
+    assert len(filled(RESEND_EVENTS + 50).oldest()) == RESEND_EVENTS
+
+
+def test_prev_is_the_topic_s_own_last_seq() -> None:
+    ring = Ring()
+    for topic in ("a", "b", "a"):
+        ring.append(topic, b"x")
+
+    assert (ring.previous("a"), ring.previous("b"), ring.previous("c")) == (3, 2, 0)
+
+
+def test_the_timer_doubles_until_progress_resets_it() -> None:
+    timer = ResendTimer()
+    timer.waiting(0.0)
+    due, now = [], 0.0
+    for _ in range(5):
+        now = timer.due or 0.0
+        assert not timer.fire(now - 1e-6)
+        assert timer.fire(now)
+        due.append(round(timer.delay, 3))
+
+    assert due == [0.4, 0.8, 1.6, LAST_RESEND, LAST_RESEND]
+    timer.progress(now, outstanding=True)
+    assert timer.due == pytest.approx(now + FIRST_RESEND)
+    timer.progress(now, outstanding=False)
+    assert timer.due is None
+
+
+def test_a_stream_appends_in_order_and_asks_for_the_first_gap() -> None:
+    stream: Stream[int] = Stream()
+
+    assert stream.offer(1, 1) == [1]
+    assert stream.offer(4, 4) == []
+    assert stream.missing == (2, 3)
+    assert stream.offer(2, 2) == [2]
+    assert stream.offer(2, 2) == []
+    assert stream.offer(3, 3) == [3, 4]
+    assert (stream.last, stream.missing) == (4, None)
+
+
+def test_a_stream_first_seen_in_the_middle_asks_for_its_beginning() -> None:
+    stream: Stream[int] = Stream()
+
+    assert stream.offer(7, 7) == []
+    assert stream.missing == (1, 6)
+
+
+def test_a_floor_gives_up_only_what_the_publisher_cannot_send() -> None:
+    stream: Stream[int] = Stream(last=2)
+    stream.offer(7, 7)
+
+    assert stream.raise_to(3) is None
+    assert stream.raise_to(6) == (3, 5)
+    assert (stream.last, stream.missing) == (5, (6, 6))
+    assert stream.raise_to(7) == (6, 6)
+    assert stream.release() == [7]
+
+
+def test_what_a_stream_holds_is_bounded() -> None:
+    stream: Stream[int] = Stream()
+    for seq in range(2, HELD_EVENTS + 100):
+        stream.offer(seq, seq)
+
+    assert len(stream.held) == HELD_EVENTS
+
+
+class Delivery(RuleBasedStateMachine):
+    """A ring and a stream over a channel that loses, doubles and reorders; the recorder may forget all that is not synced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = Ring(capacity=50)
+        self.stream: Stream[bytes] = Stream()
+        self.log: list[bytes] = []
+        self.synced: list[bytes] = []
+        self.channel: list[tuple[int, bytes]] = []
+        self.published = 0
+
+    @precondition(lambda self: not self.ring.is_full)
+    @rule(lost=st.booleans())
+    def publish(self, lost: bool) -> None:
+        seq = self.ring.next_seq
+        self.published += 1
+        self.ring.append("t", str(seq).encode())
+        if not lost:
+            self.channel.append((seq, str(seq).encode()))
+
+    @precondition(lambda self: self.channel)
+    @rule(data=st.data(), copy=st.booleans())
+    def arrive(self, data: st.DataObject, copy: bool) -> None:
+        index = data.draw(st.integers(0, len(self.channel) - 1))
+        seq, frame = self.channel[index] if copy else self.channel.pop(index)
+        self.log += self.stream.offer(seq, frame)
+
+    @rule(acknowledgement_lost=st.booleans())
+    def sync(self, acknowledgement_lost: bool) -> None:
+        self.synced = list(self.log)
+        if not acknowledgement_lost:
+            self.ring.acknowledge(self.stream.last)
+
+    @rule()
+    def ask(self) -> None:
+        if self.stream.missing:
+            first, last = self.stream.missing
+            self.channel += [(max(first, self.ring.floor) + n, frame) for n, frame in enumerate(self.ring.between(first, last))]
+
+    @rule()
+    def resend(self) -> None:
+        self.channel += [(self.ring.floor + n, frame) for n, frame in enumerate(self.ring.oldest())]
+
+    @rule()
+    def crash_recorder(self) -> None:
+        self.log = list(self.synced)
+        self.stream = Stream(last=len(self.synced))
+
+    @invariant()
+    def the_log_is_a_prefix_of_what_was_published(self) -> None:
+        assert self.log == [str(seq).encode() for seq in range(1, len(self.log) + 1)]
+
+    @invariant()
+    def what_was_acknowledged_is_synced(self) -> None:
+        assert self.ring.acknowledged <= len(self.synced)
+
+    def teardown(self) -> None:
+        for _ in range(3):
+            self.resend()
+            while self.channel:
+                seq, frame = self.channel.pop(0)
+                self.log += self.stream.offer(seq, frame)
+            self.sync(acknowledgement_lost=False)
+        assert len(self.synced) == self.published
+        assert len(self.ring) == 0
+
+
+TestDelivery = Delivery.TestCase
+TestDelivery.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+@given(st.permutations(list(range(1, 30))))
+def test_any_order_of_arrival_is_appended_in_order(order: list[int]) -> None:
+    stream: Stream[int] = Stream()
+    appended = [each for seq in order for each in stream.offer(seq, seq)]
+
+    assert appended == list(range(1, 30))
