@@ -1,0 +1,63 @@
+"""What `bus log ls` and `bus log info` show of each segment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+from bus.log.closed import read_metadata, read_summary
+from bus.log.errors import BadRecord
+from bus.log.folder import Segment, State, list_segments
+from bus.log.records import STREAMS_AT_END, Stream, streams_of
+from bus.log.recovery import scan
+
+
+class SegmentInfo(Struct, frozen=True, kw_only=True):
+    """One segment: `first` and `last` are log_times (ns), 0 without messages; `messages` counts by topic.
+
+    `streams` is the table (source, epoch) -> last seq as the segment leaves it. `ended` says that it was ended as a valid file;
+    `problem` is why what is here may not be everything.
+    """
+
+    path: Path
+    state: str
+    bytes: int
+    messages: dict[str, int] = {}
+    first: int = 0
+    last: int = 0
+    ended: bool = False
+    streams: dict[Stream, int] = {}
+    problem: str | None = None
+
+
+def inspect(folder: Path) -> list[SegmentInfo]:
+    """Every segment in order. A damaged one is listed with its problem, not raised. Raises OSError."""
+    return [_closed(segment) if segment.state is State.CLOSED else _unchunked(segment) for segment in list_segments(folder)]
+
+
+def _closed(segment: Segment) -> SegmentInfo:
+    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        summary = read_summary(fd)
+        streams = streams_of(read_metadata(fd, summary, STREAMS_AT_END))
+    except BadRecord as error:
+        return SegmentInfo(path=segment.path, state="closed", bytes=size, problem=f"at byte {error.offset}: {error}")
+    finally:
+        os.close(fd)
+    times = summary.statistics
+    return SegmentInfo(
+        path=segment.path, state="closed", bytes=size, messages=summary.counts(), first=times.message_start_time,
+        last=times.message_end_time, ended=True, streams=streams,
+    )  # fmt: skip
+
+
+def _unchunked(segment: Segment) -> SegmentInfo:
+    contents, size, damage = scan(segment.path)
+    return SegmentInfo(
+        path=segment.path, state=segment.state.name.lower(), bytes=size, messages=contents.message_counts(),
+        first=contents.first, last=contents.last if contents.first else 0, ended=segment.state is State.DONE,
+        streams=contents.streams, problem=None if damage is None else f"damaged at byte {damage}",
+    )  # fmt: skip

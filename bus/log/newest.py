@@ -1,0 +1,99 @@
+"""The last event of each topic: remembered from the commits, else looked up from the log's end backwards."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bus.errors import CorruptLog
+from bus.log.closed import Summary, read_chunks, read_summary
+from bus.log.errors import BadRecord, DamagedSegment
+from bus.log.folder import Segment, State, known_start, list_segments
+from bus.log.reader import MOVES, Live, read_segment
+from bus.log.records import Entry, Query
+
+_MAX_TOPICS = 4096  # every command line that calls has a reply topic of its own: they must not pile up in memory
+
+
+class Newest:
+    """Written by the committing thread, read by any."""
+
+    def __init__(self, folder: Path, live: Callable[[], Live], committed: dict[str, Entry]) -> None:
+        self._folder = folder
+        self._live = live
+        self._committed = committed
+        self._looked_up: dict[str, Entry | None] = {}  # only of topics that were not committed since
+        self._forgotten = 0  # topics dropped so far: what was looked up before a drop may be older than what was dropped
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Takes in a committed group, in its order."""
+        committed = self._committed
+        for entry in entries:
+            committed[entry.topic] = entry
+        while len(committed) > _MAX_TOPICS:
+            del committed[next(iter(committed))]
+            self._forgotten += 1
+            self._looked_up.clear()
+
+    def get(self, topic: str) -> Entry | None:
+        """The last committed event of a topic. Raises DamagedSegment when a damaged place may hide it, OSError."""
+        found = self._committed.get(topic)
+        if found is None and topic in (looked_up := self._looked_up):
+            found = looked_up.get(topic)
+            return self._committed.get(topic, found)
+        if found is None:
+            before = self._forgotten
+            found = last_entry(self._folder, topic, self._live)
+            if before == self._forgotten and len(self._looked_up) < _MAX_TOPICS:
+                self._looked_up[topic] = found
+        return found
+
+
+def last_entry(folder: Path, topic: str, live: Callable[[], Live]) -> Entry | None:
+    """The last synced event of a topic, from the files. Raises DamagedSegment, CorruptLog, OSError."""
+    for _ in range(MOVES):
+        try:
+            return _search(folder, topic, live())
+        except FileNotFoundError:  # closed, or removed as too old: the list was out of date
+            continue
+    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being searched for {topic}")
+
+
+def _search(folder: Path, topic: str, live: Live) -> Entry | None:
+    following = None
+    for segment in reversed([segment for segment in list_segments(folder) if segment.number <= live.number]):
+        found = _last_in(segment, following, Query((topic,)), live)
+        if found is not None:
+            return found
+        following = known_start(segment)
+    return None
+
+
+def _last_in(segment: Segment, following: int | None, query: Query, live: Live) -> Entry | None:
+    if segment.state is State.CLOSED:
+        return _last_in_closed(segment, following, query)
+    found = deque(read_segment(segment, following, query, live), maxlen=1)
+    return found[0] if found else None
+
+
+def _last_in_closed(segment: Segment, following: int | None, query: Query) -> Entry | None:
+    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        summary = read_summary(fd)
+        begin = _last_chunk(summary, query)
+        if begin is None:
+            return None
+        return deque(read_chunks(segment, fd, summary, query._replace(after=begin - 1)), maxlen=1)[0]
+    except BadRecord as error:
+        raise DamagedSegment(segment.path, error.offset, str(error), following) from error
+    finally:
+        os.close(fd)
+
+
+def _last_chunk(summary: Summary, query: Query) -> int | None:
+    """The first log_time of the last chunk with messages that `query` wants."""
+    wanted = {number for number, (topic, _) in summary.names.items() if query.wants(topic)}
+    starts = (chunk.message_start_time for chunk in reversed(summary.chunks) if wanted.intersection(chunk.message_index_offsets))
+    return next(starts, None)

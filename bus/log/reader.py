@@ -1,0 +1,169 @@
+"""Reading the log in the order of log_time, over all its segments, while it is written, closed or renamed underneath."""
+
+from __future__ import annotations
+
+import os
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from bus.errors import CorruptLog
+from bus.log.closed import read_chunks, read_summary
+from bus.log.errors import BadRecord, DamagedSegment
+from bus.log.folder import Segment, State, known_start, list_segments
+from bus.log.groups import Group, Hole, read_across
+from bus.log.records import Channels, Entry, Query, messages, time_span
+
+MOVES = 20  # times in a row that a segment may vanish between being listed and opened
+
+
+class Live(NamedTuple):
+    """What the writer knows of its last segment: synced bytes, their last log_time, sparse index (log_time, file offset), channels."""
+
+    number: int
+    end: int
+    last: int
+    places: list[tuple[int, int]]
+    names: Channels
+
+
+def read_folder(
+    folder: Path, *, topics: Sequence[str] = (), after: int = 0, until: int | None = None, limit: int | None = None
+) -> Iterator[Entry]:
+    """Entries with log_time (ns) in (after, until], oldest first, at most `limit`; no lock is needed, nor a recorder.
+
+    `topics` are names, or prefixes that end in `.`; none: all. Of a segment that is being written, whole groups are read,
+    the last of which may not be synced yet. Raises DamagedSegment where entries may be missing, CorruptLog, OSError.
+    """
+    return islice(read_log(folder, Query(tuple(topics), after, until)), limit)
+
+
+def read_log(folder: Path, query: Query, live: Callable[[], Live] | None = None) -> Iterator[Entry]:
+    """As read_folder; with `live`, only what the writer has synced."""
+    moves = 0
+    while moves < MOVES:
+        try:
+            for entry in _read_once(folder, query, live() if live else None):
+                query, moves = query._replace(after=entry.log_time), 0
+                yield entry
+            return
+        except FileNotFoundError:  # closed, or removed as too old: the list was out of date
+            moves += 1
+    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being read; is something else removing them?")
+
+
+def _read_once(folder: Path, query: Query, live: Live | None) -> Iterator[Entry]:
+    segments = list_segments(folder)
+    if live is not None:
+        segments = [segment for segment in segments if segment.number <= live.number]
+    for place in range(_first_place(segments, query.after), len(segments)):
+        if query.until is not None and _start_before(segments, place) >= query.until:
+            return
+        following = known_start(segments[place + 1]) if place + 1 < len(segments) else None
+        yield from read_segment(segments[place], following, query, live)
+
+
+def _first_place(segments: Sequence[Segment], after: int) -> int:
+    """The first segment that can hold something above `after`."""
+    if not after:
+        return 0
+    place = bisect_right(range(len(segments)), after, key=lambda place: _start_before(segments, place)) - 1
+    while place > 0 and known_start(segments[place]) is None:
+        place -= 1
+    return max(place, 0)
+
+
+def _start_before(segments: Sequence[Segment], place: int) -> int:
+    """The start of a segment, or of the nearest earlier one whose start can be read."""
+    return next((start for before in range(place, -1, -1) if (start := known_start(segments[before])) is not None), 0)
+
+
+def read_segment(segment: Segment, following: int | None, query: Query, live: Live | None = None) -> Iterator[Entry]:
+    """The entries of one segment; `following` is the start of the next one, if known. Raises DamagedSegment, OSError."""
+    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if segment.state >= State.DONE and segment.state is not State.DAMAGED:
+            yield from _read_ended(segment, fd, following, query)
+        elif live is not None and segment.number == live.number and segment.state is State.OPEN:
+            yield from _Groups(segment, fd, live.end, dict(live.names), live.last).read(_seek(live.places, query.after), query)
+        else:
+            yield from _Groups(segment, fd, os.fstat(fd).st_size, {}, following).read(0, query)
+    finally:
+        os.close(fd)
+
+
+def _read_ended(segment: Segment, fd: int, following: int | None, query: Query) -> Iterator[Entry]:
+    try:
+        summary = read_summary(fd)
+    except BadRecord as error:
+        raise DamagedSegment(segment.path, error.offset, str(error), following) from error
+    if segment.state is State.CLOSED:
+        yield from read_chunks(segment, fd, summary, query)
+    else:
+        yield from _Groups(segment, fd, summary.data_end, summary.names, summary.statistics.message_end_time).read(0, query)
+
+
+def _seek(places: list[tuple[int, int]], after: int) -> int:
+    """The file offset of a group at or before the first that holds something above `after`."""
+    place = bisect_right(places, (after, sys.maxsize)) - 1
+    return places[place][1] if place >= 0 else 0
+
+
+class _Part(NamedTuple):
+    """A group as read, or a place without one: `entries` is None where something is lost. Zero times: no messages, or unknown."""
+
+    start: int
+    first: int
+    last: int
+    entries: list[Entry] | None
+
+
+class _Groups(NamedTuple):
+    """The groups of an unchunked segment up to file offset `end`; `final` is the log_time it must reach, None: unknown."""
+
+    segment: Segment
+    fd: int
+    end: int
+    names: Channels
+    final: int | None
+
+    def read(self, start: int, query: Query) -> Iterator[Entry]:
+        """Raises DamagedSegment where something above `query.after` is missing, after all that lies before it."""
+        reached, final, hole = query.after, self.final or 0, None
+        for part in self._parts(start, query):
+            if self.final is not None and part.first > self.final:
+                break  # written when the disk failed, and written again in the next segment
+            if part.entries is None:
+                hole, final = hole or part, max(final, part.last)
+                continue
+            if hole and part.first and query.after < part.first - 1:
+                raise self._damaged(hole.start, "bytes that are no group", part.first - 1)
+            if query.until is not None and part.first > query.until:
+                return
+            reached, hole = max(reached, part.last), None if part.first else hole
+            yield from part.entries
+        if reached < final and (known_start(self.segment) or 0) < final:
+            raise self._damaged(hole.start if hole else self.end, "its last groups are missing", final)
+
+    def _parts(self, start: int, query: Query) -> Iterator[_Part]:
+        try:
+            for part in read_across(self.fd, start, self.end):
+                if isinstance(part, Hole):
+                    yield _Part(part.start, 0, 0, None)
+                else:
+                    yield _Part(part.start, *time_span(part.body, part.records), self._entries(part, query))
+        except BadRecord as error:
+            raise self._damaged(error.offset, str(error), self.final) from error
+
+    def _entries(self, group: Group, query: Query) -> list[Entry] | None:
+        """None for a group whose channels were declared in bytes that are lost."""
+        try:
+            return list(messages(group.body, group.records, self.names, query))
+        except BadRecord:
+            return None
+
+    def _damaged(self, offset: int, why: str, resume_after: int | None) -> DamagedSegment:
+        return DamagedSegment(self.segment.path, offset, why, resume_after)

@@ -1,0 +1,174 @@
+"""MCAP records in and out of bytes: messages with our own packing, which is quick; the rare ones with the mcap package's.
+
+Layouts: https://mcap.dev/spec#records. Pure: no files here.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import NamedTuple, TypeVar
+
+from mcap.data_stream import ReadDataStream, RecordBuilder
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Channel, McapRecord, Metadata
+
+from bus.log.errors import BadRecord
+
+R = TypeVar("R", bound=McapRecord)
+
+MAGIC = b"\x89MCAP0\r\n"
+LIBRARY = "zeropoint-bus"
+MAX_RECORD = 64 * 1024 * 1024
+"""Bytes of one record, a chunk before and after decompression included: more is taken for damage."""
+
+PREFIX = struct.Struct("<BQ")  # opcode, length of what follows
+_MESSAGE = struct.Struct("<BQHIQQ")  # prefix, channel, sequence, log_time, publish_time; the data follows
+_MESSAGE_BODY = struct.Struct("<HIQQ")
+
+
+class Entry(NamedTuple):
+    """A recorded event. Times are ns since the Unix epoch; `data` is the wire's event map, byte for byte.
+
+    `log_time` is unique in a log and rises, so it is a cursor. `delivery` is `durable`, `latest` or `control`.
+    """
+
+    topic: str
+    delivery: str
+    log_time: int
+    publish_time: int
+    sequence: int
+    data: bytes
+
+
+class Query(NamedTuple):
+    """Which entries: topics by name, or by prefix where a topic ends in `.` (none: all), log_time in (after, until]."""
+
+    topics: tuple[str, ...] = ()
+    after: int = 0
+    until: int | None = None
+
+    def wants(self, topic: str) -> bool:
+        return not self.topics or any(topic == name or (name.endswith(".") and topic.startswith(name)) for name in self.topics)
+
+
+Channels = dict[int, tuple[str, str]]
+"""Channel id -> topic, delivery."""
+
+
+def message_head(channel: int, entry: Entry) -> bytes:
+    """All of a Message record but its data (https://mcap.dev/spec#message-op0x05)."""
+    return _MESSAGE.pack(Opcode.MESSAGE, _MESSAGE_BODY.size + len(entry.data), channel, entry.sequence, entry.log_time, entry.publish_time)
+
+
+def encode(record: McapRecord) -> bytes:
+    """Any other record."""
+    builder = RecordBuilder()
+    record.write(builder)
+    encoded: bytes = builder.end()  # type: ignore[no-untyped-call]  # mcap leaves this method without annotations
+    return encoded
+
+
+def decode(kind: type[R], content: bytes, offset: int) -> R:
+    """The record in `content`. Raises BadRecord, which names `offset`."""
+    try:
+        record: R = kind.read(ReadDataStream(BytesIO(content)))  # type: ignore[attr-defined]  # every record but the base has it
+    except (McapError, struct.error, ValueError, OverflowError, RuntimeError) as error:
+        raise BadRecord(offset, f"{kind.__name__} record: {error!r}") from error
+    return record
+
+
+def walk(buffer: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Opcode, start and end of the content of each record from `at` on. Raises BadRecord where a record does not fit."""
+    size = len(buffer)
+    while at < size:
+        if at + PREFIX.size > size:
+            raise BadRecord(at, f"{size - at} bytes, too few for a record")
+        opcode, length = PREFIX.unpack_from(buffer, at)
+        start = at + PREFIX.size
+        if length > size - start:
+            raise BadRecord(at, f"record of {length} bytes where {size - start} are left")
+        at = start + length
+        yield opcode, start, at
+
+
+def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterator[Entry]:
+    """The messages that `query` wants among the records of `buffer`; `channels` learns the new ones. Raises BadRecord."""
+    wanted = {number for number, (topic, _) in channels.items() if query.wants(topic)}
+    for opcode, start, end in walk(buffer, at):
+        if opcode == Opcode.MESSAGE:
+            if end - start < _MESSAGE_BODY.size:
+                raise BadRecord(start, f"message of {end - start} bytes")
+            number, sequence, log_time, publish_time = _MESSAGE_BODY.unpack_from(buffer, start)
+            if number not in channels:
+                raise BadRecord(start, f"message of the unknown channel {number}")
+            if number not in wanted or log_time <= query.after:
+                continue
+            if query.until is not None and log_time > query.until:
+                return
+            topic, delivery = channels[number]
+            yield Entry(topic, delivery, log_time, publish_time, sequence, buffer[start + _MESSAGE_BODY.size : end])
+        elif opcode == Opcode.CHANNEL:
+            channel = decode(Channel, buffer[start:end], start)
+            channels[channel.id] = (channel.topic, delivery_of(channel))
+            wanted.update([channel.id] if query.wants(channel.topic) else [])
+
+
+def time_span(buffer: bytes, at: int) -> tuple[int, int]:
+    """log_time of the first and last message among the records of `buffer`, zeros without one. Raises BadRecord."""
+    first, last = 0, 0
+    for opcode, start, end in walk(buffer, at):
+        if opcode == Opcode.MESSAGE and end - start >= _MESSAGE_BODY.size:
+            last = _MESSAGE_BODY.unpack_from(buffer, start)[2]
+            first = first or last
+    return first, last
+
+
+def delivery_of(channel: Channel) -> str:
+    return channel.metadata.get("delivery", "durable")
+
+
+START = "zeropoint.segment"
+STREAMS = "zeropoint.streams"
+STREAMS_AT_END = "zeropoint.streams.end"
+COUNTS = "zeropoint.counts"
+
+Stream = tuple[str, int]
+"""A durable stream: its source and epoch."""
+
+
+def start_map(number: int, after: int) -> dict[str, str]:
+    """The metadata that a segment begins with: every event before it has log_time <= `after`. It checks itself."""
+    return {"number": str(number), "after": str(after), "crc32": _start_crc(str(number), str(after))}
+
+
+def start_after(record: Metadata) -> int:
+    """`after` of a segment's first metadata. Raises BadRecord."""
+    found = record.metadata
+    number, after = found.get("number", ""), found.get("after", "")
+    if record.name != START or found.get("crc32") != _start_crc(number, after) or not after.isdecimal():
+        raise BadRecord(0, f"want the metadata {START}, got {record.name!r} {found!r:.200}")
+    return int(after)
+
+
+def _start_crc(number: str, after: str) -> str:
+    return f"{zlib.crc32(f'{number} {after}'.encode()):08x}"
+
+
+def streams_map(streams: Mapping[Stream, int]) -> dict[str, str]:
+    """The table of streams as metadata: `source/epoch` -> last seq."""
+    return {f"{source}/{epoch}": str(last) for (source, epoch), last in streams.items()}
+
+
+def streams_of(found: Mapping[str, str]) -> dict[Stream, int]:
+    """The table back from metadata. Raises BadRecord."""
+    streams = {}
+    for key, last in found.items():
+        source, _, epoch = key.rpartition("/")
+        if not (source and epoch.isdecimal() and last.isdecimal()):
+            raise BadRecord(0, f"streams table: {key!r} -> {last!r}")
+        streams[source, int(epoch)] = int(last)
+    return streams
