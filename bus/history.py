@@ -38,9 +38,9 @@ class Fetched(Struct, frozen=True, kw_only=True):
 
 
 class Last(Struct, frozen=True, kw_only=True):
-    """The newest event of each topic. `topics` are names or prefixes."""
+    """The newest event of each of `topics`, which are names."""
 
-    topics: list[str] = []
+    topics: Annotated[list[str], Meta(max_length=100)]
 
 
 FETCH = Command("recorder.fetch", Fetch, Fetched)

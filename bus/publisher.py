@@ -10,7 +10,7 @@ import os
 import threading
 import time as clock
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgspec
@@ -109,10 +109,10 @@ class Publisher:
         with self.lock:
             return prefix in self.heard[plane]
 
-    def listeners(self, plane: Delivery) -> frozenset[bytes]:
-        """The subscription prefixes that somebody holds on this plane now."""
-        with self.lock:
-            return frozenset(self.heard[plane])
+    def await_listeners(self, plane: Delivery, wanted: Callable[[Set[bytes]], bool], timeout: float) -> bool:
+        """Wait until the subscription prefixes that somebody holds on this plane are as `wanted`; whether they are."""
+        with self.changed:
+            return self.changed.wait_for(lambda: wanted(self.heard[plane]), timeout)
 
     def filenos(self) -> list[int]:
         """Descriptors that become readable when subscriptions may have arrived."""

@@ -116,6 +116,7 @@ class Runtime:
             await self._leave()
         finally:
             await self.dispatch.close()
+            await self.dispatch.guard("close")
             subscriber.close()
 
     async def _start(self, subscriber: Subscriber) -> None:
@@ -141,7 +142,6 @@ class Runtime:
             await asyncio.to_thread(self.client.flush, FLUSH_TIMEOUT)
         except BusTimeout as error:
             _log.error("leaving with events that are not on disk", reason=str(error))
-        await self.dispatch.guard("close")
 
     async def _read(self, subscriber: Subscriber) -> None:
         """Deliver what arrives. The descriptors are edge-triggered: read until nothing is left, then wait for the next edge."""

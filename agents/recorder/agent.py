@@ -1,0 +1,156 @@
+"""The recorder agent: what it keeps, answers and publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Set
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from agents.recorder import past
+from agents.recorder.committer import Committer, Receiver
+from agents.recorder.compactor import Compactor
+from agents.recorder.intake import Intake
+from agents.recorder.projections import Projector
+from agents.recorder.run_files import RunFiles
+from bus.agent import Agent, answers
+from bus.client import Client
+from bus.history import FETCH, LAST, Fetch, Fetched, Last
+from bus.lifecycle import TOPICS
+from bus.log.info import inspect
+from bus.log.log import Committed, Log
+from bus.subscriber import Subscriber
+from bus.topic import Delivery
+from bus.wire import decode_envelope
+from schemas import catalogue, system
+
+RECEIVE_MARK = 20_000
+"""Events that wait in the recorder's socket while a batch is handed over."""
+LAST_EVENTS = 3.5
+"""Seconds that the recorder waits, when it is told to stop, for the others to leave."""
+QUIET = 0.1
+"""Seconds without a new event after the last of them has left."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """`segment_bytes`: the size at which the open segment is closed and compressed."""
+
+    segment_bytes: Annotated[int, Meta(ge=64 * 1024)] = 64 * 1024 * 1024
+
+
+class Recorder(Agent):
+    """Keeps every event, acknowledges what is on disk, answers for the past, and writes the files that a run leaves."""
+
+    publishes = (system.GAP, system.PROJECTED)
+    Settings = Settings
+
+    client: Client
+
+    def connected(self, client: Client) -> None:
+        """Take the connection itself: the recorder receives everything, and acknowledges."""
+        self.client = client
+
+    def start(self) -> None:
+        schemas = {topic.name: topic.type for topic in (*catalogue.topics().values(), *TOPICS)}
+        self.recording = Log.open(self.artifacts / "log", schemas, segment_bytes=self.settings.segment_bytes)
+        for repair in self.recording.repairs:
+            self.log.warning("the log was repaired", what=str(repair))
+        self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap)
+        self._forget_own_streams()
+        subscriber = Subscriber(
+            self.client.context,
+            self.client.addresses,
+            [""],
+            on_rejected=self.client.rejections.add,
+            high_water_mark=RECEIVE_MARK,
+        )
+        subscriber.await_ready(self.client.publisher, 5.0)
+        self.receiver = Receiver(subscriber)
+        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector_error)
+        self.compactor = Compactor(self.artifacts / "log", self._on_compaction_error)
+        self.committer = Committer(self.client.publisher, self.recording, self.intake, self.receiver, self._on_committed, self._on_degraded)
+        self.client.publisher.tap = self.committer.tap
+        self.committer.start()
+
+    async def stop(self) -> None:
+        """Wait until everybody else has left and nothing more arrives."""
+        await asyncio.to_thread(self.client.publisher.await_listeners, Delivery.DURABLE, self._is_alone, LAST_EVENTS)
+        await asyncio.sleep(QUIET)
+
+    async def close(self) -> None:
+        self.receiver.close()
+        self.intake.end((self.name, self.client.publisher.epoch))
+        await asyncio.to_thread(self.committer.close)
+        await asyncio.to_thread(self.projector.close)
+        await asyncio.to_thread(self.compactor.close)
+        await asyncio.to_thread(self.recording.close)
+
+    @answers(FETCH)
+    async def fetch(self, request: Fetch) -> Fetched:
+        return await asyncio.to_thread(past.fetch, self.recording, request)
+
+    @answers(LAST)
+    async def last(self, request: Last) -> Fetched:
+        return await asyncio.to_thread(past.last, self.recording, request.topics)
+
+    @answers(system.PROJECT)
+    async def project(self, request: system.Project) -> system.Folders:
+        folders = await asyncio.to_thread(self.projector.again, request.run)
+        return system.Folders(folders=[str(folder.relative_to(self.artifacts)) for folder in folders])
+
+    @answers(system.STATUS)
+    async def status(self, request: system.Nothing) -> system.RecorderStatus:
+        segments = await asyncio.to_thread(inspect, self.artifacts / "log")
+        return system.RecorderStatus(
+            state=self.state,
+            reason=self.reason,
+            recorded=dict(self.intake.recorded),
+            held=self.intake.held,
+            streams=len(self.intake.streams),
+            segments=len(segments),
+            size=sum(segment.bytes for segment in segments),
+        )
+
+    def _is_alone(self, listeners: Set[bytes]) -> bool:
+        """Whether no other publisher listens for its acknowledgements any more."""
+        own = f"bus.ack.{self.name}\0".encode()
+        return not any(prefix.startswith(b"bus.ack.") and prefix != own for prefix in listeners)
+
+    def _forget_own_streams(self) -> None:
+        """Earlier recorders of this log are gone: this one holds its lock."""
+        for source, epoch in list(self.intake.streams):
+            if source == self.name:
+                self.intake.end((source, epoch))
+
+    def _on_gap(self, gap: system.Gap) -> None:
+        self.log.error(
+            "events are lost: their publisher no longer holds them", **{name: getattr(gap, name) for name in gap.__struct_fields__}
+        )
+        self.publish(system.GAP, gap)
+
+    def _on_committed(self, committed: Committed) -> None:
+        self.projector.grown()
+        if committed.ended is not None:
+            self.compactor.wake()
+
+    def _on_degraded(self, reason: str | None) -> None:
+        """Called by the committer, which must not wait for room in the ring that only it can empty."""
+        if reason is None:
+            self.set_state("running")
+        else:
+            self.set_state("degraded", f"{reason}: nothing is acknowledged until the disk takes it")
+
+    def _on_projected(self, files: RunFiles) -> None:
+        before = self.recording.last(system.PROJECTED.name)
+        if before is None or decode_envelope(before.topic, before.data).run != files.run:
+            folder = Path("runs") / files.run
+            self.publish(system.PROJECTED, system.Projected(folder=str(folder), files=files.names), run=files.run)
+
+    def _on_projector_error(self, error: Exception) -> None:
+        self.log.error("run files are no longer written", error=type(error).__name__, message=str(error))
+        self.set_state("degraded", f"run files are no longer written: {error}")
+
+    def _on_compaction_error(self, error: Exception) -> None:
+        self.log.error("a finished segment could not be compressed, and stays as it is", error=type(error).__name__, message=str(error))

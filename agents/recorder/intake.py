@@ -1,0 +1,100 @@
+"""Decides what becomes of each received event: appended, held, discarded, or an answer to its publisher.
+
+Pure apart from the log that it appends to; the committer syncs it and sends the acknowledgements.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from bus.errors import CorruptFrame
+from bus.log.log import Log
+from bus.stream import Stream
+from bus.subscriber import Received, Rejection
+from bus.wire import Ack, Bye, Floor, decode_data, stream_of
+from schemas.system import Gap
+
+Key = tuple[str, int]
+"""A stream: its source and epoch."""
+
+
+class Intake:
+    """The streams of every publisher. `touched` are those to acknowledge after the next commit, `gaps` what was given up."""
+
+    def __init__(self, log: Log, own_source: str, on_rejected: Rejection, on_gap: Callable[[Gap], None]) -> None:
+        self.recorded: Counter[str] = Counter()
+        self.streams: dict[Key, Stream[Received]] = {key: Stream(last=last) for key, last in log.streams.items()}
+        self.touched: set[Key] = set()
+        self._log = log
+        self._own_source = own_source
+        self._on_rejected = on_rejected
+        self._on_gap = on_gap
+
+    @property
+    def held(self) -> int:
+        """Events that wait for missing ones before them."""
+        return sum(len(stream.held) for stream in self.streams.values())
+
+    def take(self, event: Received) -> None:
+        """Decide one event. What it appends is safe only after the log's next commit."""
+        if event.topic.startswith("bus."):
+            self._take_control(event)
+        elif event.topic.startswith("reply.") and event.envelope.source == self._own_source:
+            return  # it quotes the log, which would grow by being read
+        elif stream_of(event.topic, event.plane) == "durable" and event.envelope.seq:
+            self._take_durable(event)
+        else:
+            self._append(event)
+
+    def acknowledgements(self) -> list[tuple[str, Ack]]:
+        """What to send after a commit: (source, Ack) of every stream that this group touched."""
+        acks = [(key[0], self.acknowledgement(key)) for key in sorted(self.touched) if key in self.streams]
+        self.touched.clear()
+        return acks
+
+    def acknowledgement(self, key: Key) -> Ack:
+        stream = self.streams[key]
+        return Ack(epoch=key[1], last=stream.last, missing=stream.missing)
+
+    def end(self, key: Key) -> None:
+        """Forget a stream: its publisher said goodbye, or is known to be gone."""
+        if self.streams.pop(key, None) is not None:
+            self._log.end_stream(*key)
+
+    def _take_durable(self, event: Received) -> None:
+        key = (event.envelope.source, event.envelope.epoch)
+        self.touched.add(key)
+        for ready in self.streams.setdefault(key, Stream()).offer(event.envelope.seq, event):
+            self._append(ready)
+
+    def _take_control(self, event: Received) -> None:
+        try:
+            if event.topic == "bus.floor":
+                self._take_floor(event.envelope.source, decode_data(event.topic, event.envelope.data, Floor))
+            elif event.topic == "bus.bye":
+                self._take_bye(event.envelope.source, decode_data(event.topic, event.envelope.data, Bye))
+        except CorruptFrame as error:
+            self._on_rejected(event.topic, event.event_map, str(error))
+
+    def _take_floor(self, source: str, floor: Floor) -> None:
+        """The publisher cannot send what is missing: record the gap and go on."""
+        key = (source, floor.epoch)
+        stream = self.streams.get(key)
+        lost = stream.raise_to(floor.floor) if stream is not None else None
+        if stream is None or lost is None:
+            return
+        self._on_gap(Gap(source=source, epoch=floor.epoch, first=lost[0], last=lost[1]))
+        self.touched.add(key)
+        for ready in stream.release():
+            self._append(ready)
+
+    def _take_bye(self, source: str, bye: Bye) -> None:
+        key = (source, bye.epoch)
+        stream = self.streams.get(key)
+        if stream is not None and stream.last >= bye.last:
+            self.end(key)
+
+    def _append(self, event: Received) -> None:
+        self._log.append(event.topic, event.plane, bytes(event.event_map), event.envelope)
+        self.recorded[event.topic] += 1

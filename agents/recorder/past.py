@@ -1,0 +1,48 @@
+"""Answers for the past: pages of the log, and the last event of each topic, each within the size of one reply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Raw
+
+from bus.history import Fetch, Fetched
+from bus.log.log import Log
+from bus.log.records import Entry
+from bus.topic import Delivery
+from bus.wire import MAX_FRAME, MAX_REPLY
+
+PAGE_BYTES = MAX_REPLY - MAX_FRAME - 4096
+"""After which a page ends: the event that crosses it and the reply's envelope still fit into a reply."""
+_EVENT_OVERHEAD = 300  # topic (255 bytes at most), plane, log time and their MessagePack heads
+
+
+def fetch(log: Log, request: Fetch) -> Fetched:
+    """One page, in log order."""
+    entries = log.read(topics=request.topics, after=request.after, until=request.until, limit=request.limit)
+    page, whole = _fill(entries)
+    exhausted = whole and len(page) < request.limit
+    return Fetched(events=[_item(entry) for entry in page], next=None if exhausted else page[-1].log_time)
+
+
+def last(log: Log, topics: list[str]) -> Fetched:
+    """The newest event of each named topic, in log order; as many as fit."""
+    found = [entry for name in topics if (entry := log.last(name)) is not None]
+    page, _ = _fill(sorted(found, key=lambda entry: entry.log_time))
+    return Fetched(events=[_item(entry) for entry in page])
+
+
+def _fill(entries: Iterable[Entry]) -> tuple[list[Entry], bool]:
+    """The entries that fit into one reply, and whether that is all of them."""
+    page: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if size >= PAGE_BYTES:
+            return page, False
+        page.append(entry)
+        size += len(entry.data) + _EVENT_OVERHEAD
+    return page, True
+
+
+def _item(entry: Entry) -> tuple[str, Delivery, int, Raw]:
+    return entry.topic, Delivery.LATEST if entry.delivery == "latest" else Delivery.DURABLE, entry.log_time, Raw(entry.data)

@@ -1,0 +1,212 @@
+"""Turns recorded events into the files of runs, live as the log grows and again from the log on command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agents.recorder.run_files import RunFiles
+from bus.errors import CorruptFrame
+from bus.event import Event
+from bus.log.log import Log
+from bus.log.reader import read_folder
+from bus.log.records import Entry
+from bus.topic import Topic
+from bus.wire import decode_envelope, to_event
+from schemas import power, train
+
+TOPICS: dict[str, Topic[Any]] = {
+    topic.name: topic
+    for topic in (
+        train.RUN_STARTED,
+        train.STEP,
+        train.EVAL,
+        train.CHECKPOINT,
+        train.RUN_COMPLETED,
+        train.RUN_FAILED,
+        power.SAMPLE,
+    )
+}
+"""What run files are made of."""
+LINKS = {
+    "train/run.json": "run.json",
+    "train/loss_curve.csv": "loss_curve.csv",
+    "train/sys_power.jsonl": "sys_power.jsonl",
+    "train/checkpoints": "checkpoints",
+    "metrics/tinygrad.jsonl": "tinygrad.jsonl",
+}
+"""Fixed paths below `artifacts/`, as symlinks to the newest run's files."""
+PAUSE = 0.5
+"""Seconds between two looks at the log, where no commit says that it has grown."""
+
+CLOSE_TIMEOUT = 2.0
+
+_log = structlog.get_logger()
+
+
+class Projection:
+    """Feeds events in log order to the files of the run that they belong to. With `only`, other runs are left alone.
+
+    `finished` collects the runs that ended, `newest` is the run that began last.
+    """
+
+    def __init__(self, artifacts: Path, only: str | None = None) -> None:
+        self.finished: list[RunFiles] = []
+        self.newest: str | None = None
+        self._artifacts = artifacts
+        self._only = only
+        self._open: RunFiles | None = None
+
+    @property
+    def topics(self) -> list[str]:
+        """What the next event may be of: while no run is open, only the beginning of one matters."""
+        return [train.RUN_STARTED.name] if self._open is None else list(TOPICS)
+
+    def add(self, entry: Entry) -> None:
+        """Take one recorded event. What is not of these schemas, and what is a replay, belongs to no run."""
+        try:
+            event = to_event(entry.topic, decode_envelope(entry.topic, entry.data), TOPICS[entry.topic].type)
+        except CorruptFrame as error:
+            _log.warning("not projected", reason=str(error))
+            return
+        if event.replay or (event.run is None and not isinstance(event.data, power.Sample)):
+            return
+        if isinstance(event.data, train.RunStarted):
+            self._begin(event)
+        elif self._open is not None:
+            self._add(self._open, event)
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        if self._open is not None:
+            self._open.flush()
+
+    def close(self) -> None:
+        """No more events: a run that is still open says so in its run.json."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _begin(self, event: Event[train.RunStarted]) -> None:
+        if self._open is not None:
+            self._open.interrupt()
+            self._open = None
+        self.newest = event.run
+        if self._only in (None, event.run):
+            self._open = RunFiles(self._artifacts, event)
+
+    def _add(self, files: RunFiles, event: Event[Any]) -> None:  # Any: one of TOPICS
+        if isinstance(event.data, power.Sample) or event.run == files.run:
+            files.add(event)
+        if isinstance(event.data, train.RunCompleted | train.RunFailed) and event.run == files.run:
+            files.close()
+            self.finished.append(files)
+            self._open = None
+
+
+class Projector:
+    """Keeps the newest run's files up with the log, on a thread of its own.
+
+    `on_finished` is called with each run whose files are complete, `on_error` with what made the thread stop.
+    """
+
+    def __init__(self, artifacts: Path, log: Log, on_finished: Callable[[RunFiles], None], on_error: Callable[[Exception], None]) -> None:
+        self._artifacts = artifacts
+        self._log = log
+        self._on_finished = on_finished
+        self._on_error = on_error
+        self._projection = Projection(artifacts)
+        self._cursor = 0
+        self._lock = threading.Lock()
+        self._grown = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
+        self._thread.start()
+
+    def grown(self) -> None:
+        """The log has more committed events."""
+        self._grown.set()
+
+    def again(self, run: str | None) -> list[Path]:
+        """Make files again from the log, then go on with the newest run. Returns the folders. Raises CorruptLog."""
+        with self._lock:
+            self._projection.close()
+            folders = project(self._artifacts, run)
+            self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
+            return folders
+
+    def close(self) -> None:
+        """Catch up with the log, and end."""
+        self._stopping.set()
+        self._grown.set()
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def _run(self) -> None:
+        try:
+            self._cursor = self._newest_start()
+            while not self._stopping.is_set():
+                self._catch_up()
+                self._grown.wait(PAUSE)
+                self._grown.clear()
+            self._catch_up()
+            self._projection.close()
+        except Exception as error:  # the end of a thread: nobody else could report it
+            self._on_error(error)
+
+    def _newest_start(self) -> int:
+        """The log time just before the newest run began: its files are made again from there."""
+        newest = self._log.last(train.RUN_STARTED.name)
+        return self._log.end if newest is None else newest.log_time - 1
+
+    def _catch_up(self) -> None:
+        with self._lock:
+            end = self._log.end
+            while self._cursor < end:
+                self._cursor = self._advance(end)
+            self._projection.flush()
+            finished, self._projection.finished = self._projection.finished, []
+        for files in finished:
+            self._on_finished(files)
+
+    def _advance(self, end: int) -> int:
+        """Project up to `end`, or to where a run begins or ends and other topics count. Returns the log time reached."""
+        topics = self._projection.topics
+        for entry in self._log.read(topics=topics, after=self._cursor, until=end):
+            newest = self._projection.newest
+            self._projection.add(entry)
+            if self._projection.newest != newest and self._projection.newest is not None:
+                link_newest(self._artifacts, self._projection.newest)
+            if self._projection.topics != topics:
+                return entry.log_time
+        return end
+
+
+def project(artifacts: Path, run: str | None = None) -> list[Path]:
+    """Make the files of `run`, or of every run, again from the log. Returns their folders. Raises CorruptLog, LookupError."""
+    projection = Projection(artifacts, run)
+    folders: dict[str, Path] = {}
+    for entry in read_folder(artifacts / "log", topics=list(TOPICS)):
+        projection.add(entry)
+        if projection.newest is not None and run in (None, projection.newest):
+            folders[projection.newest] = artifacts / "runs" / projection.newest
+    projection.close()
+    if run is not None and run not in folders:
+        raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
+    if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
+        link_newest(artifacts, projection.newest)
+    return list(folders.values())
+
+
+def link_newest(artifacts: Path, run: str) -> None:
+    """Point the fixed paths at this run's files."""
+    for fixed, name in LINKS.items():
+        link = artifacts / fixed
+        link.parent.mkdir(parents=True, exist_ok=True)
+        temporary = link.with_name(f".{link.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(Path("..") / "runs" / run / name)
+        temporary.replace(link)

@@ -1,0 +1,180 @@
+"""The plain files of one run, written from its events: run.json, loss_curve.csv, tinygrad.jsonl, sys_power.jsonl, checkpoints/.
+
+Every file is a projection of the log: writing it again from the same events gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from msgspec import Struct
+
+from bus.event import Event
+from schemas import power, train
+
+CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
+
+
+class CheckpointEntry(Struct, frozen=True, kw_only=True):
+    """A checkpoint as run.json lists it."""
+
+    step: int
+    hash: str
+    path: str
+    loss: float
+    heldout_loss: float | None
+
+
+class RunSummary(Struct, kw_only=True):
+    """run.json: what decided the run, and how it went. Times are ns since the Unix epoch, losses nats per token."""
+
+    run: str
+    outcome: str
+    started: int
+    ended: int | None = None
+    seed: int
+    steps: int = 0
+    loss: float | None = None
+    heldout_loss: float | None = None
+    tokens: int = 0
+    seconds: float | None = None
+    error: str | None = None
+    device: str
+    parameters: int
+    flops_per_token: int
+    hyperparameters: train.Hyperparameters
+    dataset: train.Dataset
+    dataset_hash: str
+    checkpoint_hash: str | None = None
+    checkpoints: list[CheckpointEntry] = []
+    versions: dict[str, str]
+    git_commit: str | None
+    parent: str | None
+
+
+class RunFiles:
+    """Writes the files of one run into `artifacts/runs/<run>/`, beginning anew. Close it when the run's events are over."""
+
+    def __init__(self, artifacts: Path, event: Event[train.RunStarted]) -> None:
+        if event.run is None:
+            raise ValueError(f"{event.id} starts a run without a name")
+        self.folder = artifacts / "runs" / event.run
+        (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        for link in (self.folder / "checkpoints").iterdir():
+            link.unlink()
+        self.summary = _begin(event.run, event)
+        self._files = {name: (self.folder / name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", "sys_power.jsonl")}
+        self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
+        self._write_summary()
+
+    @property
+    def run(self) -> str:
+        return self.summary.run
+
+    @property
+    def names(self) -> list[str]:
+        """The files of this run, relative to its folder."""
+        return ["run.json", *self._files, *(f"checkpoints/{link.name}" for link in sorted((self.folder / "checkpoints").iterdir()))]
+
+    def add(self, event: Event[Any]) -> None:  # Any: one of the topics that `run_projection.TOPICS` lists
+        """Take one event of this run, or a power reading within its times."""
+        match event.data:
+            case train.Step():
+                self._add_step(event.data)
+            case power.Sample():
+                _write_line(self._files["sys_power.jsonl"], {"time": event.time, **msgspec.to_builtins(event.data)})
+            case train.Eval():
+                self.summary.heldout_loss = event.data.loss
+            case train.Checkpoint():
+                self._add_checkpoint(event.data)
+            case train.RunCompleted():
+                self._complete(event.time, event.data)
+            case train.RunFailed():
+                self._end("failed", event.time, f"{event.data.error}: {event.data.message}")
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        for file in self._files.values():
+            file.flush()
+
+    def interrupt(self) -> None:
+        """Another run began, and this one never said how it ended."""
+        if self.summary.ended is None:
+            self.summary.outcome = "interrupted"
+        self.close()
+
+    def close(self) -> None:
+        self._write_summary()
+        for file in self._files.values():
+            file.close()
+
+    def _add_step(self, step: train.Step) -> None:
+        self._files["loss_curve.csv"].write(",".join(repr(getattr(step, column)) for column in CURVE_COLUMNS) + "\n")
+        line = {
+            "step": step.step,
+            "step_ms": step.seconds * 1e3,
+            "tokens_s": step.tokens_per_second,
+            "loss": step.loss,
+            "joules": step.joules,
+            "energy_source": step.energy_source,
+        }
+        _write_line(self._files["tinygrad.jsonl"], line)
+        self.summary.steps, self.summary.loss = step.step, step.loss
+        self.summary.tokens += step.tokens
+
+    def _add_checkpoint(self, checkpoint: train.Checkpoint) -> None:
+        for path, suffix in ((checkpoint.path, ".safetensors"), (checkpoint.meta_path, ".json")):
+            link = self.folder / "checkpoints" / f"step-{checkpoint.step:06d}{suffix}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path("../../..") / path)
+        entry = CheckpointEntry(
+            step=checkpoint.step,
+            hash=checkpoint.hash,
+            path=checkpoint.path,
+            loss=checkpoint.loss,
+            heldout_loss=checkpoint.heldout_loss,
+        )
+        self.summary.checkpoints.append(entry)
+        self.summary.checkpoint_hash = checkpoint.hash
+        self._write_summary()
+
+    def _complete(self, time: int, completed: train.RunCompleted) -> None:
+        self.summary.steps, self.summary.loss, self.summary.tokens = completed.steps, completed.loss, completed.tokens
+        self.summary.heldout_loss = completed.heldout_loss
+        self.summary.seconds = completed.seconds
+        self._end(completed.outcome, time, None)
+
+    def _end(self, outcome: str, time: int, error: str | None) -> None:
+        self.summary.outcome, self.summary.ended, self.summary.error = outcome, time, error
+        self._write_summary()
+
+    def _write_summary(self) -> None:
+        """Whole or not at all: a reader never sees half a run.json."""
+        temporary = self.folder / ".run.json.new"
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.summary), indent=2) + b"\n")
+        temporary.replace(self.folder / "run.json")
+
+
+def _begin(run: str, event: Event[train.RunStarted]) -> RunSummary:
+    started = event.data
+    return RunSummary(
+        run=run,
+        outcome="running",
+        started=event.time,
+        seed=started.hyperparameters.seed,
+        device=started.device,
+        parameters=started.parameters,
+        flops_per_token=started.flops_per_token,
+        hyperparameters=started.hyperparameters,
+        dataset=started.dataset,
+        dataset_hash=started.dataset.hash,
+        versions=started.versions,
+        git_commit=started.git_commit,
+        parent=started.parent,
+    )
+
+
+def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON holds
+    file.write(msgspec.json.encode(value).decode() + "\n")

@@ -1,0 +1,186 @@
+"""A run's files say what its events said, live and made again from the log."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from recorded import HASH, STARTED, Recording, checkpoint_data, completed_data, power_data, received, step_data
+
+from agents.recorder.projections import LINKS, Projector, project
+from agents.recorder.run_files import CURVE_COLUMNS
+from schemas import power, train
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Iterator[Recording]:
+    recording = Recording(tmp_path)
+    yield recording
+    recording.log.close()
+
+
+def a_run(recording: Recording, run: str, steps: int = 3) -> None:
+    recording.add(power.SAMPLE, power_data(1.0))  # before the run
+    recording.add(train.RUN_STARTED, STARTED, run=run)
+    for step in range(1, steps + 1):
+        recording.steps(step, step, run)
+        recording.add(power.SAMPLE, power_data(float(step)))
+    recording.add(train.CHECKPOINT, checkpoint_data(steps), run=run)
+    recording.add(train.RUN_COMPLETED, completed_data(steps), run=run)
+    recording.add(power.SAMPLE, power_data(99.0))  # after the run
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def test_the_files_of_a_run_are_its_events(tmp_path: Path, recording: Recording) -> None:
+    a_run(recording, "r1")
+
+    (folder,) = project(tmp_path)
+    rows = list(csv.DictReader((folder / "loss_curve.csv").open()))
+    assert [float(row["loss"]) for row in rows] == [step_data(step).loss for step in (1, 2, 3)]
+    assert set(rows[0]) == set(CURVE_COLUMNS)
+    lines = [json.loads(line) for line in (folder / "tinygrad.jsonl").open()]
+    assert [(line["step"], line["step_ms"], line["tokens_s"], line["joules"]) for line in lines] == [
+        (n, 500.0, 32.0, None) for n in (1, 2, 3)
+    ]
+    assert [json.loads(line)["watts"] for line in (folder / "sys_power.jsonl").open()] == [1.0, 2.0, 3.0]
+    summary = json.loads((folder / "run.json").read_text())
+    assert (summary["outcome"], summary["seed"], summary["checkpoint_hash"], summary["dataset_hash"]) == ("finished", 7, HASH, HASH)
+    assert summary["hyperparameters"]["recipe"] == "micro"
+    assert (folder / "checkpoints" / "step-000003.safetensors").readlink() == Path("../../../store/ab/x")
+
+
+def test_the_fixed_paths_lead_to_the_newest_run(tmp_path: Path, recording: Recording) -> None:
+    a_run(recording, "r1")
+    a_run(recording, "r2", steps=2)
+    project(tmp_path)
+
+    for fixed, name in LINKS.items():
+        assert (tmp_path / fixed).resolve() == tmp_path / "runs" / "r2" / name
+    project(tmp_path, "r1")
+    assert json.loads((tmp_path / "train" / "run.json").read_text())["run"] == "r2"
+
+
+def test_made_again_they_are_the_same_to_the_byte(tmp_path: Path, recording: Recording) -> None:
+    a_run(recording, "r1")
+    (folder,) = project(tmp_path)
+    before = contents(folder)
+    (folder / "loss_curve.csv").write_text("spoilt")
+    (folder / "run.json").unlink()
+
+    project(tmp_path, "r1")
+    assert contents(folder) == before
+
+
+def test_a_run_that_is_not_in_the_log_is_named(tmp_path: Path, recording: Recording) -> None:
+    a_run(recording, "r1")
+
+    with pytest.raises(LookupError, match="r9"):
+        project(tmp_path, "r9")
+
+
+def test_a_run_that_never_ended_is_interrupted_when_the_next_begins(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 2, "r1")
+    a_run(recording, "r2")
+
+    first, second = project(tmp_path)
+    assert json.loads((first / "run.json").read_text())["outcome"] == "interrupted"
+    assert json.loads((second / "run.json").read_text())["outcome"] == "finished"
+
+
+def test_a_failed_run_says_why(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.RUN_FAILED, train.RunFailed(step=1, error="MemoryError", message="none left"), run="r1")
+
+    (folder,) = project(tmp_path)
+    summary = json.loads((folder / "run.json").read_text())
+    assert (summary["outcome"], summary["error"]) == ("failed", "MemoryError: none left")
+
+
+def test_replayed_foreign_and_undecodable_events_are_no_part_of_a_run(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.STEP, step_data(1), run="r1")
+    recording.add(train.STEP, step_data(2), run="r1", replay=True)
+    recording.add(train.STEP, step_data(3), run="r2")
+    recording.add(train.STEP, step_data(4))
+    recording.add(train.STEP, {"step": "four"}, run="r1")
+    bad = {"step": 1, "hash": HASH, "meta_hash": HASH, "path": "../../etc/passwd", "meta_path": "x", "size": 1, "loss": 1.0}
+    recording.add(train.CHECKPOINT, bad, run="r1")
+
+    (folder,) = project(tmp_path)
+    assert len((folder / "loss_curve.csv").read_text().splitlines()) == 2
+    assert list((folder / "checkpoints").iterdir()) == []
+
+
+class Live:
+    """A projector over a growing log, and what it reports."""
+
+    def __init__(self, artifacts: Path, recording: Recording) -> None:
+        self.finished: list[str] = []
+        self.errors: list[Exception] = []
+        self.reported = threading.Event()
+        self.projector = Projector(artifacts, recording.log, self._on_finished, self.errors.append)
+
+    def _on_finished(self, files: object) -> None:
+        self.finished.append(files.run)  # type: ignore[attr-defined]  # RunFiles
+        self.reported.set()
+
+
+def test_live_the_files_grow_with_the_log_and_end_as_made_again(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r0")
+    recording.add(train.RUN_COMPLETED, completed_data(1), run="r0")
+    live = Live(tmp_path, recording)
+    a_run(recording, "r1")
+    live.projector.grown()
+    assert live.reported.wait(10)
+    a_run(recording, "r2")
+    live.projector.close()
+
+    assert live.finished == ["r0", "r1", "r2"]
+    assert live.errors == []
+    before = {run: contents(tmp_path / "runs" / run) for run in ("r0", "r1", "r2")}
+    project(tmp_path)
+    assert {run: contents(tmp_path / "runs" / run) for run in ("r0", "r1", "r2")} == before
+
+
+def test_a_restart_in_the_middle_of_a_run_loses_no_line_of_it(tmp_path: Path, recording: Recording) -> None:
+    first = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 5, "r1")
+    first.projector.close()
+    recording.steps(6, 7, "r1")
+
+    second = Live(tmp_path, recording)
+    recording.steps(8, 9, "r1")
+    recording.add(train.RUN_COMPLETED, completed_data(9), run="r1")
+    second.projector.close()
+    steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "train" / "loss_curve.csv").open())]
+    assert steps == list(range(1, 10))
+
+
+def test_again_on_command_the_running_run_goes_on(tmp_path: Path, recording: Recording) -> None:
+    live = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 2, "r1")
+    live.projector.grown()
+
+    assert live.projector.again(None) == [tmp_path / "runs" / "r1"]
+    recording.steps(3, 4, "r1")
+    live.projector.close()
+    assert len((tmp_path / "train" / "loss_curve.csv").read_text().splitlines()) == 5
+    assert live.errors == []
+
+
+def test_a_run_without_a_name_is_left_out(tmp_path: Path, recording: Recording) -> None:
+    event = received("train.run.started", STARTED)
+    recording.log.append(event.topic, event.plane, bytes(event.event_map), event.envelope)
+    recording.log.commit()
+
+    assert project(tmp_path) == []
