@@ -1,0 +1,182 @@
+"""The one place that starts processes: an appliance under a temporary BUS_HOME, ended whatever the test does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bus.address import ipc_addresses
+from bus.client import Client
+from bus.home import Home
+from bus.log.reader import read_folder
+from bus.log.records import Entry
+
+CHECKOUT = Path(__file__).parent.parent.parent
+BUS = str(Path(sys.executable).parent / "bus")
+UP_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
+
+
+class Appliance:
+    """One BUS_HOME and the processes that a test starts in it."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self.home = Home(root)
+        (root / "cache").symlink_to(cache)  # compiled kernels are shared by all tests
+        self.environment = {**os.environ, "BUS_HOME": str(root), "BUS_TRAINER_AUTOSTART": "false", "BUS_TRAINER_RECIPE": "micro"}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._clients: list[Client] = []
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home.artifacts
+
+    def start(self, *names: str, **settings: str) -> None:
+        """Start supervised processes, each as its Procfile line would; `settings` are environment variables."""
+        for name in names:
+            self.processes[name] = self._spawn([BUS, "run", name], name, settings)
+
+    def up(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start everything that the Procfile lists, as `./dev up` does."""
+        self.processes["up"] = self._spawn([BUS, "up"], "up", settings)
+        return self.processes["up"]
+
+    def bus(self, *arguments: str, timeout: float = 30.0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run one `bus` command to its end."""
+        return subprocess.run(
+            [BUS, *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False, input=stdin
+        )
+
+    def script(self, code: str, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a Python script of its own in `BUS_HOME`."""
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, cwd=self.home.root, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start one `bus` command beside the test, its output piped."""
+        process = subprocess.Popen(
+            [BUS, *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.processes[f"bus-{len(self.processes)}"] = process  # type: ignore[assignment]  # text or bytes, it is only ended
+        return process
+
+    def connect(self, source: str = "test") -> Client:
+        """A client of this appliance, left when the test ends. Waits for the hub."""
+        client = Client(source, ipc_addresses(self.home))
+        self._clients.append(client)
+        client.await_ready(UP_TIMEOUT)
+        return client
+
+    def child(self, name: str) -> psutil.Process:
+        """The process that the supervisor of `name` runs now."""
+        pid = self.processes[name].pid
+
+        def find() -> psutil.Process | None:
+            children = psutil.Process(pid).children()
+            return children[0] if children else None
+
+        return wait_for(find, f"a child of the supervisor of {name}")
+
+    def kill(self, name: str) -> None:
+        """kill -9 the process that the supervisor of `name` runs."""
+        self.child(name).kill()
+
+    def log(self, *topics: str) -> list[Entry]:
+        """What the log holds of these topics, read from its files."""
+        return list(read_folder(self.home.log, topics=topics))
+
+    def output(self, name: str) -> str:
+        """What a started process has written so far."""
+        return (self.home.root / f"{name}.out").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """SIGTERM for everything, then wait; what does not leave in time fails the test."""
+        self.leave()
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for name, process in self.processes.items():
+            try:
+                process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                pytest.fail(f"{name} did not leave within {STOP_TIMEOUT} s of SIGTERM")
+
+    def leave(self) -> None:
+        for client in self._clients:
+            client.abandon()
+        self._clients.clear()
+
+    def end(self) -> list[str]:
+        """kill -9 for whatever is still there, supervisors first. Returns what it found."""
+        self.leave()
+        left = list(self.left_over())
+        for process in sorted(left, key=lambda each: "run" not in each.cmdline()):
+            process.kill()
+        psutil.wait_procs(left, STOP_TIMEOUT)
+        return [str(process) for process in left]
+
+    def left_over(self) -> Iterator[psutil.Process]:
+        """Every process with this BUS_HOME in its environment, but for the test itself."""
+        for process in psutil.process_iter():
+            try:
+                if process.pid != os.getpid() and process.environ().get("BUS_HOME") == str(self.home.root):
+                    yield process
+            except psutil.Error:
+                continue
+
+    def _spawn(self, command: list[str], name: str, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+        output = (self.home.root / f"{name}.out").open("ab")
+        environment = {**self.environment, **settings}
+        with output:
+            return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stdout=output, stderr=output, start_new_session=True)
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = UP_TIMEOUT) -> Any:  # whatever the condition finds
+    """The first true value of `condition`, polled; fails the test after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    return pytest.fail(f"waited {timeout} s in vain for {what}")
+
+
+@pytest.fixture(scope="session")
+def compile_cache() -> Iterator[Path]:
+    """One cache for all tests of this checkout's user, kept between runs: compiling is most of a short training's time."""
+    folder = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}" / "cache"
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    yield folder
+
+
+@pytest.fixture
+def appliance(compile_cache: Path) -> Iterator[Appliance]:
+    root = Path(tempfile.mkdtemp(prefix="zp-"))
+    appliance = Appliance(root, compile_cache)
+    try:
+        yield appliance
+        appliance.leave()
+        for process in appliance.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        psutil.wait_procs([psutil.Process(process.pid) for process in appliance.processes.values() if process.poll() is None], STOP_TIMEOUT)
+    finally:
+        left = appliance.end()
+        shutil.rmtree(root, ignore_errors=True)
+    assert not left, f"processes that the appliance left behind: {left}"
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]

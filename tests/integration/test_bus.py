@@ -1,0 +1,329 @@
+"""The bus with real processes: delivery through restarts, commands, strangers and bad input."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+import msgpack
+import pytest
+import zmq
+from conftest import Appliance, wait_for
+
+from bus.errors import AgentGone, BusTimeout, CommandRefused, NoHub, NoSuchAgent
+from bus.lifecycle import EXITED, REJECTED
+from bus.topic import LATEST, Command, Topic
+from schemas import power, system, train
+
+NUMBER = Topic("test.number", train.Eval)
+POSE = Topic("test.pose", train.Eval, delivery=LATEST)
+
+
+def number(n: int) -> train.Eval:
+    return train.Eval(step=n, loss=float(n), bits_per_byte=0.0, tokens=n)
+
+
+def recorded_steps(appliance: Appliance, topic: str = NUMBER.name) -> list[int]:
+    return [msgpack.unpackb(entry.data)["data"]["step"] for entry in appliance.log(topic)]
+
+
+def test_what_flush_returned_for_is_on_disk_once_and_in_order(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    for n in range(5000):
+        client.publish(NUMBER, number(n))
+    client.flush(20)
+
+    assert recorded_steps(appliance) == list(range(5000))
+
+
+def test_a_subscriber_that_is_ready_misses_nothing(appliance: Appliance) -> None:
+    appliance.start("hub")
+    publisher, reader = appliance.connect("publisher"), appliance.connect("reader")
+    events = reader.events(NUMBER, timeout=10)
+    first = threading.Thread(target=lambda: [publisher.publish(NUMBER, number(n)) or time.sleep(0.001) for n in range(300)])
+    got = []
+    ready = threading.Event()
+
+    def read() -> None:
+        ready.set()
+        got.extend(event.data.step for event in itertools.islice(events, 300))
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    ready.wait(5)
+    wait_for(lambda: any(p.startswith(b"test.number") for p in publisher.publisher.heard[NUMBER.delivery]), "the subscription")
+    first.start()
+    first.join(20)
+    reading.join(20)
+    assert got == list(range(300))
+
+
+def test_history_and_live_events_join_without_a_gap(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client, reader = appliance.connect("publisher"), appliance.connect("reader")
+    for n in range(100):
+        client.publish(NUMBER, number(n))
+    client.flush(10)
+    events = reader.events(NUMBER, since="10m", timeout=10)
+
+    assert [next(events).data.step for _ in range(100)] == list(range(100))
+    client.publish(NUMBER, number(100))
+    assert next(events).data.step == 100
+
+
+@pytest.mark.parametrize("victim", ["recorder", "hub"])
+def test_killing_it_in_mid_stream_loses_nothing(appliance: Appliance, victim: str) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    client.publish(NUMBER, number(0))
+    client.flush(10)
+    for n in range(1, 3000):
+        if n in (500, 1500):
+            appliance.kill(victim)
+        client.publish(NUMBER, number(n), timeout=30)
+        if n % 100 == 0:
+            time.sleep(0.01)
+    client.flush(30)
+
+    assert recorded_steps(appliance) == list(range(3000))
+    wait_for(lambda: appliance.log(EXITED.name), "the supervisor's report of the exit")
+
+
+def test_events_published_before_the_recorder_is_there_are_kept(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client = appliance.connect()
+    for n in range(100):
+        client.publish(NUMBER, number(n))
+    with pytest.raises(BusTimeout, match="recorder"):
+        client.flush(0.3)
+    appliance.start("recorder")
+    client.flush(20)
+
+    assert recorded_steps(appliance) == list(range(100))
+
+
+def test_without_a_hub_connecting_says_so(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bus
+
+    monkeypatch.setenv("BUS_HOME", str(appliance.home.root))
+    with pytest.raises(NoHub, match=r"\./dev up"):
+        bus.connect("test", timeout=0.3)
+
+
+def test_commands_are_answered_refused_or_fail_at_once(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    client = appliance.connect()
+    wait_for(lambda: appliance.log("agent.manifest") and len(appliance.log("agent.manifest")) == 2, "two manifests")
+
+    assert client.call(power.SET_RATE, power.SetRate(hz=5), timeout=5).hz == 5
+    with pytest.raises(CommandRefused) as refusal:
+        client.call(power.SET_RATE, power.SetRate(hz=1e9), timeout=5)
+    assert refusal.value.code != "failed"
+    with pytest.raises(CommandRefused, match="set_rate"):
+        client.call(Command("power.set_rates", power.SetRate, power.Rate), power.SetRate(hz=5), timeout=5)
+    with pytest.raises(NoSuchAgent, match="trainer"):  # told at once: waiting would be a BusTimeout
+        client.call(train.STATUS, timeout=0.001)
+    wait_for(lambda: {"command.power.set_rate"} <= {entry.topic for entry in appliance.log("command.")}, "the command in the log")
+    assert appliance.log("reply.")
+
+
+def test_an_agent_that_dies_while_it_runs_a_command_is_gone(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    client = appliance.connect()
+    wait_for(lambda: b"command.power." in client.publisher.heard[NUMBER.delivery], "the agent")
+    process = appliance.child("power")
+    process.suspend()
+    threading.Timer(0.3, process.kill).start()
+
+    with pytest.raises(AgentGone, match="may have run"):
+        client.call(power.STATUS, timeout=20)
+
+
+def test_a_command_that_times_out_may_have_run(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    client = appliance.connect()
+    wait_for(lambda: b"command.power." in client.publisher.heard[NUMBER.delivery], "the agent")
+    process = appliance.child("power")
+    process.suspend()
+    with pytest.raises(BusTimeout, match="may have run"):
+        client.call(power.STATUS, timeout=0.3)
+    process.resume()
+
+
+def test_latest_events_travel_on_their_own_plane_and_are_logged(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client, reader = appliance.connect("publisher"), appliance.connect("reader")
+    events = reader.events(POSE, timeout=10)
+    wait_for(lambda: appliance.log("agent.manifest"), "the recorder")
+    client.publish(POSE, number(1))  # may come before the subscription: the newest wins
+    stop = threading.Event()
+
+    def keep_publishing() -> None:
+        while not stop.wait(0.01):
+            client.publish(POSE, number(2))
+
+    thread = threading.Thread(target=keep_publishing)
+    thread.start()
+    assert next(events).data.step == 2
+    stop.set()
+    thread.join()
+    wait_for(lambda: 2 in recorded_steps(appliance, POSE.name), "the pose in the log")
+
+
+FOREIGN = """
+import sys, time, msgpack, zmq
+context = zmq.Context()
+sub = context.socket(zmq.SUB)
+sub.connect("ipc://run/events.out")
+sub.subscribe(b"test.number\\0")
+sub.subscribe(b"~ready.foreign")
+pub = context.socket(zmq.XPUB)
+pub.connect("ipc://run/events.in")
+heard = set()
+while not {b"\\x01", b"\\x01~ready.foreign"} <= heard:
+    assert pub.poll(10000), "no hub"
+    heard.add(pub.recv())
+pub.send(b"lab.temperature\\0" + msgpack.packb([{"source": "thermometer", "time": time.time_ns(), "data": {"celsius": 21.5}}]))
+assert sub.poll(20000), "no event"
+topic, _, body = sub.recv().partition(b"\\0")
+(event,) = msgpack.unpackb(body)
+assert "bus" not in sys.modules
+print(topic.decode(), event["source"], event["data"]["step"])
+"""
+
+
+def test_strangers_with_only_pyzmq_and_msgpack_join_from_the_page(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    stop = threading.Event()
+
+    def keep_publishing() -> None:
+        while not stop.wait(0.05):
+            client.publish(NUMBER, number(7))
+
+    thread = threading.Thread(target=keep_publishing)
+    thread.start()
+    try:
+        stranger = appliance.script(FOREIGN)
+    finally:
+        stop.set()
+        thread.join()
+    assert (stranger.stdout, stranger.stderr) == ("test.number test 7\n", "")
+    (entry,) = wait_for(lambda: appliance.log("lab.temperature"), "the stranger's event in the log")
+    assert msgpack.unpackb(entry.data)["data"] == {"celsius": 21.5}
+
+
+def test_bad_input_is_counted_reported_and_harms_nobody(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    client = appliance.connect()
+    wait_for(lambda: len(appliance.log("agent.manifest")) == 2, "two manifests")
+    pids = {name: appliance.child(name).pid for name in ("hub", "recorder", "power")}
+    good = {"source": "x", "time": 1, "data": {}}
+    frames = [
+        b"garbage",
+        b"",
+        b"\xff" * 1000,
+        b"train.step\0\xc1",
+        b"train.step\0" + msgpack.packb([{**good, "source": "../x"}]),
+        b"train.step\0" + msgpack.packb([{**good, "time": "noon"}]),
+        b"train.step\0\xdd\x40\x00\x00\x00",
+        b"train.step\0\x91\xc6\x40\x00\x00\x00",
+        b"unknown.topic\0" + msgpack.packb([good]),
+        b"command.power.set_rate\0" + msgpack.packb([good]),
+        b"command.power.set_rate\0" + msgpack.packb([{**good, "data": {"inbox": "../x", "deadline": 1, "request": {}}}]),
+        b"bus.ack.power\0" + msgpack.packb([{**good, "data": {"epoch": "x"}}]),
+    ]
+    context = zmq.Context()
+    socket = context.socket(zmq.XPUB)
+    socket.connect(f"ipc://{appliance.home.run}/events.in")
+    assert socket.poll(5000)
+    assert socket.recv() == b"\x01"
+    for frame in frames:
+        socket.send(frame)
+    huge = context.socket(zmq.PUB)
+    huge.connect(f"ipc://{appliance.home.run}/events.in")
+    time.sleep(0.2)
+    huge.send(b"train.step\0" + bytes(8 * 1024 * 1024))
+
+    wait_for(lambda: {msgpack.unpackb(e.data)["data"]["topic"] for e in appliance.log(REJECTED.name)} >= {"train.step", "?"}, "the reports")
+    wait_for(lambda: appliance.log("unknown.topic"), "the event of an unknown topic, kept")
+    client.publish(NUMBER, number(1))
+    client.flush(10)
+    assert client.call(power.SET_RATE, power.SetRate(hz=5), timeout=5).hz == 5
+    assert {name: appliance.child(name).pid for name in pids} == pids
+    context.destroy(linger=0)
+
+
+def test_a_disk_that_refuses_stops_acknowledgements_and_recovers_by_itself(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    client.publish(NUMBER, number(0))
+    client.flush(10)
+    recorder = appliance.child("recorder").pid
+    unlimited = resource.prlimit(recorder, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    for n in range(1, 50):
+        client.publish(NUMBER, number(n))
+    with pytest.raises(BusTimeout):
+        client.flush(1)
+    assert client.call(system.STATUS, timeout=5).state == "degraded"
+    resource.prlimit(recorder, resource.RLIMIT_FSIZE, unlimited)
+    client.flush(20)
+
+    assert recorded_steps(appliance) == list(range(50))
+    wait_for(lambda: client.call(system.STATUS, timeout=5).state == "running", "the recorder to recover")
+    assert appliance.child("recorder").pid == recorder
+
+
+def test_the_second_of_a_kind_exits_with_75(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    appliance.connect()
+    wait_for(lambda: appliance.log("agent.manifest"), "the recorder")
+
+    for name in ("hub", "recorder"):
+        second = appliance.bus("run", name)
+        assert second.returncode == 75
+        assert "already running" in second.stderr + second.stdout
+
+
+def test_a_publisher_in_a_forked_child_is_refused(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client = appliance.connect()
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            client.publish(NUMBER, number(1))
+        except Exception as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert b"fork" in os.read(read, 1000)
+
+
+@pytest.mark.parametrize("number_", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_each_way_to_stop_ends_everything_with_all_on_disk(appliance: Appliance, number_: signal.Signals) -> None:
+    appliance.start("hub", "recorder", "power")
+    wait_for(lambda: len(appliance.log("power.sample")) > 3, "power samples")
+    for process in appliance.processes.values():
+        process.send_signal(number_)
+    codes = [process.wait(10) for process in appliance.processes.values()]
+
+    assert codes == [0, 0, 0]
+    assert [p for p in appliance.home.log.iterdir() if "open" in p.name] == []
+    assert len(appliance.log("agent.stopped")) == 2
+    assert b"not on disk" not in subprocess.run(["cat", str(appliance.home.root / "power.out")], capture_output=True, check=True).stdout
+
+
+def test_a_supervisor_that_is_killed_takes_its_agent_with_it(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    wait_for(lambda: len(appliance.log("agent.manifest")) == 2, "two manifests")
+    agent = appliance.child("power")
+    appliance.processes["power"].kill()
+
+    wait_for(lambda: not agent.is_running(), "the agent to leave", 10)
