@@ -201,6 +201,7 @@ print(topic.decode(), event["source"], event["data"]["step"])
 def test_strangers_with_only_pyzmq_and_msgpack_join_from_the_page(appliance: Appliance) -> None:
     appliance.start("hub", "recorder")
     client = appliance.connect()
+    wait_for(lambda: appliance.log("agent.manifest"), "the recorder: nobody sends a stranger's events again")
     stop = threading.Event()
 
     def keep_publishing() -> None:

@@ -58,7 +58,7 @@ def test_without_packages_the_platform_counts_alone(laptop: Path) -> None:
     whole = over(laptop)
     add(laptop, "intel-rapl:1", 20_000_000)
     sample = whole.read(0.5)
-    assert (sample.watts, whole.counted()) == (pytest.approx(40), ["rapl psys"])
+    assert (sample.watts, whole.counted) == (pytest.approx(40), ["rapl psys"])
 
 
 def test_a_battery_counts_where_it_is_all_there_is(laptop: Path) -> None:
@@ -84,14 +84,14 @@ def test_charging_makes_watts_null_and_keeps_the_joules(laptop: Path) -> None:
     sample = whole.read(4.0)
     assert (sample.watts, sample.source, sample.method) == (None, None, None)
     assert sample.joules == pytest.approx(25)
-    assert "status is Charging" in (whole.trouble() or "")
+    assert "status is Charging" in (whole.trouble or "")
 
 
 def test_no_sensor_is_null_with_every_reason(tmp_path: Path) -> None:
     whole = over(tmp_path)
     sample = whole.read(0.1)
     assert (sample.watts, sample.joules, sample.source, sample.method, sample.energy) == (None, None, None, None, [])
-    trouble = whole.trouble() or ""
+    trouble = whole.trouble or ""
     for source in ("rapl: ", "hwmon: ", "battery: ", "nvml: ", "powermetrics: "):
         assert source in trouble
 
@@ -113,12 +113,12 @@ def test_a_lost_package_is_left_out_and_said(tmp_path: Path) -> None:
     server = shutil.copytree(TREES / "server", tmp_path / "sys", symlinks=True)
     shutil.rmtree(server / "class/hwmon")
     whole = over(server)
-    assert whole.trouble() is None
+    assert whole.trouble is None
     shutil.rmtree((server / "class/powercap/intel-rapl:1").resolve())
     add(server, "intel-rapl:0", 5_000_000)
     add(server, "intel-rapl:0:0", 1_000_000)
     assert whole.read(1.0).watts == pytest.approx(6)
-    assert (whole.trouble() or "").startswith("watts leave out rapl package-1: ")
+    assert (whole.trouble or "").startswith("watts leave out rapl package-1: ")
 
 
 def test_after_a_suspend_counters_that_began_again_are_no_wrap(laptop: Path) -> None:
