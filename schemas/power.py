@@ -10,7 +10,7 @@ from bus.topic import Command, Topic
 
 
 class Energy(Struct, frozen=True, kw_only=True):
-    """One domain of one sensor. `joules` since the agent started, `watts` over the last interval.
+    """One domain of one sensor. `joules` since the agent started, `watts` over the last interval; null while it cannot be read.
 
     `method`: `counter` differences a hardware energy counter, `integrated` sums watts over time.
     """
@@ -23,10 +23,14 @@ class Energy(Struct, frozen=True, kw_only=True):
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """One reading. `cpu` is the busy share of all cores (0 to 1), memory and rates in bytes (per second), temperatures in degrees Celsius.
+    """One reading over `interval` seconds, of the monotonic clock.
 
-    `watts` and `joules` add up the domains that do not overlap; null where no sensor exists, and then
-    `source` is null too and the agent's manifest says why.
+    `cpu` is the busy share of all cores (0 to 1), over a fifth of a second at least. About once a second are read: `load`, the load average
+    of one minute, memory in bytes, rates in bytes per second (null without a counter, or where it began again), and temperatures in degrees
+    Celsius by chip and label.
+    `watts` and `joules` (since the agent started) add up the domains of `energy` that do not overlap: docs/power.md says which. Watts are
+    null where none can be read, and then `source` is null too and the agent's manifest says why.
+    `recorded`: the energy comes from a recorded tree of sysfs, not from this machine.
     """
 
     interval: float
@@ -34,16 +38,17 @@ class Sample(Struct, frozen=True, kw_only=True):
     load: float | None
     memory_used: int
     memory_total: int
-    disk_read: float
-    disk_written: float
-    network_received: float
-    network_sent: float
+    disk_read: float | None
+    disk_written: float | None
+    network_received: float | None
+    network_sent: float | None
     temperatures: dict[str, float]
     energy: list[Energy]
     watts: float | None = None
     joules: float | None = None
     source: str | None = None
     method: Literal["counter", "integrated", "mixed"] | None = None
+    recorded: bool = False
 
 
 class Nothing(Struct, frozen=True, kw_only=True):
@@ -51,7 +56,7 @@ class Nothing(Struct, frozen=True, kw_only=True):
 
 
 class SetRate(Struct, frozen=True, kw_only=True):
-    """Sample `hz` times a second."""
+    """Sample `hz` times a second, 0.1 to 100, until the agent restarts. Refused as `bad_rate` outside."""
 
     hz: float
 
@@ -72,11 +77,17 @@ class Sensor(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """Which sensors exist here and what has been measured since the agent started."""
+    """Which sensors exist here and what has been measured since the agent started.
+
+    `counted` names the domains that add up to the watts now, `reason` says why there are none or what they leave out.
+    """
 
     hz: float
     joules: float | None
     sensors: list[Sensor]
+    counted: list[str] = []
+    reason: str | None = None
+    recorded: bool = False
 
 
 SAMPLE = Topic("power.sample", Sample, rate_hz=10)

@@ -6,11 +6,12 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents.power.agent import Power, PowerSettings
-from bus.errors import CommandRefused
+from bus.errors import BusFull, CommandRefused
 from bus.testing import Harness, run
 from schemas import power
 
@@ -130,6 +131,23 @@ def test_a_sample_that_fails_is_said_once_and_the_next_one_comes(tmp_path: Path)
         await harness.call(power.SET_RATE, power.SetRate(hz=100))
         await until(lambda: harness.bus.published(power.SAMPLE) and len(harness.bus.states) == 3)
         assert harness.bus.states == [("running", None), ("degraded", "no sample: OSError: the disk went away"), ("running", None)]
+
+    with_agent(tmp_path, TREES / "laptop", SLOW, body)
+
+
+def test_a_full_bus_does_not_end_the_sampling(tmp_path: Path) -> None:
+    async def body(harness: Harness, agent: Power) -> None:
+        publish, changed, failures = harness.bus.publish, harness.bus.state_changed, iter(range(6))
+
+        def full(*arguments: Any, **named: Any) -> Any:  # Any: as FakeBus's two methods
+            if next(failures, None) is not None:
+                raise BusFull("no room")
+            return (publish if named else changed)(*arguments, **named)
+
+        harness.bus.publish = harness.bus.state_changed = full  # type: ignore[method-assign]  # a recorder that is away
+        await harness.call(power.SET_RATE, power.SetRate(hz=100))
+        await until(lambda: harness.bus.published(power.SAMPLE))
+        await until(lambda: agent.state == "running")
 
     with_agent(tmp_path, TREES / "laptop", SLOW, body)
 
