@@ -93,7 +93,7 @@ class Agent:
 
     `name` defaults to the class's name in lower case; `nice` is the niceness of its process, 10 for heavy computing.
     Handlers may be plain or async; plain ones run on the event loop and must be quick. `start`, `stop` and `close` may be
-    overridden, plain or async. Publishing is safe from any thread.
+    overridden, plain or async. Publishing is safe from any thread. `rates` is what each topic promises, in events a second.
     """
 
     name: ClassVar[str]
@@ -113,6 +113,7 @@ class Agent:
         self.state: AgentState = "starting"
         self.reason: str | None = None
         self.parts: list[Part] = []
+        self.rates = {topic.name: topic.rate_hz for topic in self.publishes if topic.rate_hz}
 
     def connected(self, client: Client) -> None:
         """Called before `start`, with the connection itself, for the agent that needs more than to publish: the recorder."""
@@ -122,6 +123,9 @@ class Agent:
 
     def stop(self) -> Any:  # None, or an awaitable of None
         """Called once on SIGTERM: end the work within a second; the runtime flushes afterwards."""
+
+    def close(self) -> Any:  # None, or an awaitable of None
+        """Called last, when everything published is on disk."""
 
     def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str:
         """Publish one event and return its id. Raises NotDeclared for a topic outside `publishes`."""

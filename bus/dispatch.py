@@ -64,10 +64,10 @@ class Dispatch:
                 await self._handle(entry, event)
 
     def spawn(self, coroutine: Awaitable[None]) -> None:
-        """Run a coroutine as a task that `close` cancels."""
+        """Run a coroutine as a task that `close` cancels; what it raises is reported."""
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
@@ -90,6 +90,12 @@ class Dispatch:
             await finished(getattr(self._agent, handler)(*arguments))
         except Exception as error:  # the boundary between an agent's code and its runtime
             self.report(handler, error)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.report("runtime", error)
 
     async def _handle(self, entry: OnTopic, received: Received) -> None:
         try:

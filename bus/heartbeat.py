@@ -63,8 +63,8 @@ class Pulse:
         published = self._client.publisher.published
         seconds, before = now - self._measured, self._counts
         self._measured, self._counts = now, dict(published)
-        rates = {topic.name: topic.rate_hz for topic in self._agent.publishes if topic.rate_hz}
-        return [name for name, rate in rates.items() if name in before and published[name] - before[name] < LATE_SHARE * rate * seconds]
+        rates = self._agent.rates.items()
+        return [name for name, rate in rates if name in before and published[name] - before[name] < LATE_SHARE * rate * seconds]
 
 
 def manifest(agent: Agent, dispatch: Dispatch) -> Manifest:

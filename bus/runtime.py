@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time as clock
@@ -14,7 +15,7 @@ from bus.address import ipc_addresses
 from bus.agent import Agent, AgentState, Timer
 from bus.client import Client
 from bus.dispatch import Dispatch, finished
-from bus.errors import BusTimeout, NoHub
+from bus.errors import BusFull, BusTimeout, NoHub
 from bus.heartbeat import Pulse, manifest
 from bus.home import Home
 from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, StateChanged, Stopped
@@ -111,16 +112,17 @@ class Runtime:
             newest_only=True,
         )
         try:
-            await self._start(subscriber)
-            await self.stopping.wait()
-            await self._leave()
+            await finished(self.agent.start())
+            try:
+                await self._serve(subscriber)
+            finally:
+                await self.dispatch.close()
+                await self.dispatch.guard("close")
         finally:
-            await self.dispatch.close()
-            await self.dispatch.guard("close")
             subscriber.close()
 
-    async def _start(self, subscriber: Subscriber) -> None:
-        await finished(self.agent.start())
+    async def _serve(self, subscriber: Subscriber) -> None:
+        """Be of use from the manifest to the last flush."""
         if self.agent.state == "starting":
             self.agent.set_state("running")
         self.client.publish(MANIFEST, manifest(self.agent, self.dispatch))
@@ -131,6 +133,8 @@ class Runtime:
         self.dispatch.spawn(self._live())
         for timer in self.dispatch.timers:
             self.dispatch.spawn(self._tick(timer))
+        await self.stopping.wait()
+        await self._leave()
 
     async def _leave(self) -> None:
         """Stop the agent, see everything it published onto the disk, and say so."""
@@ -167,7 +171,8 @@ class Runtime:
         while True:
             self.client.publish(HEARTBEAT, self.pulse.beat())
             for rejected in self.client.rejections.due():
-                self.client.publish(REJECTED, rejected)
+                with contextlib.suppress(BusFull):  # counted in the heartbeat all the same
+                    self.client.publish(REJECTED, rejected, timeout=0)
             if os.getppid() != self._parent:
                 _log.warning("the supervisor is gone: stopping")
                 self.stopping.set()

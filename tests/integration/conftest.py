@@ -22,6 +22,7 @@ from bus.client import Client
 from bus.home import Home
 from bus.log.reader import read_folder
 from bus.log.records import Entry
+from bus.topic import Delivery
 
 CHECKOUT = Path(__file__).parent.parent.parent
 BUS = str(Path(sys.executable).parent / "bus")
@@ -73,11 +74,18 @@ class Appliance:
         return process
 
     def connect(self, source: str = "test") -> Client:
-        """A client of this appliance, left when the test ends. Waits for the hub."""
+        """A client of this appliance, left when the test ends. Waits for the hub, and for the recorder where one was started."""
         client = Client(source, ipc_addresses(self.home))
         self._clients.append(client)
         client.await_ready(UP_TIMEOUT)
+        if {"recorder", "up"} & self.processes.keys():
+            self.wait_for_agent(client, "recorder")
         return client
+
+    def wait_for_agent(self, client: Client, name: str) -> None:
+        """Return when the agent takes commands."""
+        prefix = f"command.{name}.".encode()
+        wait_for(lambda: client.publisher.is_heard(Delivery.DURABLE, prefix), f"the agent {name}")
 
     def child(self, name: str) -> psutil.Process:
         """The process that the supervisor of `name` runs now."""

@@ -81,7 +81,7 @@ def test_the_procfile_trains_and_everything_agrees_on_what_happened(appliance: A
 def test_run_json_and_checkpoint_are_those_of_the_run(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "trainer")
     client = appliance.connect()
-    wait_for(lambda: appliance.bus("call", "trainer.status").returncode == 0, "the trainer")
+    appliance.wait_for_agent(client, "trainer")
     run = json.loads(appliance.bus("call", "trainer.start", '{"steps": 8, "seed": 3}').stdout)["run"]
     completed = wait_for_end(client)
     wait_for(lambda: appliance.log("recorder.projected"), "the run's files")
@@ -100,7 +100,7 @@ def test_run_json_and_checkpoint_are_those_of_the_run(appliance: Appliance) -> N
 def test_a_run_is_watched_paused_sampled_and_stopped(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "trainer", "power")
     client = appliance.connect()
-    wait_for(lambda: appliance.bus("call", "trainer.status").returncode == 0, "the trainer")
+    appliance.wait_for_agent(client, "trainer")
     client.call(train.START, train.Start(steps=100_000, seed=1), timeout=10)
     wait_for_steps(client, 3)
 
@@ -123,7 +123,7 @@ def test_a_run_is_watched_paused_sampled_and_stopped(appliance: Appliance) -> No
 def test_the_same_seed_gives_the_same_losses_to_the_last_bit(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "trainer")
     client = appliance.connect()
-    wait_for(lambda: appliance.bus("call", "trainer.status").returncode == 0, "the trainer")
+    appliance.wait_for_agent(client, "trainer")
     curves = []
     for process in range(2):
         run = client.call(train.START, train.Start(steps=10, seed=42), timeout=10).run
@@ -132,8 +132,8 @@ def test_the_same_seed_gives_the_same_losses_to_the_last_bit(appliance: Applianc
         curves.append([event.data.loss for event in client.events(train.STEP, since="10m", timeout=1) if event.run == run])
         if process == 0:
             appliance.kill("trainer")
-            wait_for(lambda: b"command.trainer." not in client.publisher.heard[train.STEP.delivery], "the trainer to be gone")
-            wait_for(lambda: b"command.trainer." in client.publisher.heard[train.STEP.delivery], "the trainer to be back")
+            wait_for(lambda: not client.publisher.is_heard(train.STEP.delivery, b"command.trainer."), "the trainer to be gone")
+            appliance.wait_for_agent(client, "trainer")
 
     assert curves[0] == curves[1]
     assert len(curves[0]) == 10
@@ -178,7 +178,7 @@ def test_closing_the_terminal_ends_everything_too(appliance: Appliance) -> None:
 def test_the_plain_files_are_made_again_from_the_log(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "trainer")
     client = appliance.connect()
-    wait_for(lambda: appliance.bus("call", "trainer.status").returncode == 0, "the trainer")
+    appliance.wait_for_agent(client, "trainer")
     client.call(train.START, train.Start(steps=5), timeout=10)
     wait_for_end(client)
     wait_for(lambda: appliance.log("recorder.projected"), "the run's files")

@@ -136,7 +136,7 @@ def test_commands_are_answered_refused_or_fail_at_once(appliance: Appliance) -> 
 def test_an_agent_that_dies_while_it_runs_a_command_is_gone(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "power")
     client = appliance.connect()
-    wait_for(lambda: b"command.power." in client.publisher.heard[NUMBER.delivery], "the agent")
+    appliance.wait_for_agent(client, "power")
     process = appliance.child("power")
     process.suspend()
     threading.Timer(0.3, process.kill).start()
@@ -148,7 +148,7 @@ def test_an_agent_that_dies_while_it_runs_a_command_is_gone(appliance: Appliance
 def test_a_command_that_times_out_may_have_run(appliance: Appliance) -> None:
     appliance.start("hub", "recorder", "power")
     client = appliance.connect()
-    wait_for(lambda: b"command.power." in client.publisher.heard[NUMBER.delivery], "the agent")
+    appliance.wait_for_agent(client, "power")
     process = appliance.child("power")
     process.suspend()
     with pytest.raises(BusTimeout, match="may have run"):
@@ -201,7 +201,6 @@ print(topic.decode(), event["source"], event["data"]["step"])
 def test_strangers_with_only_pyzmq_and_msgpack_join_from_the_page(appliance: Appliance) -> None:
     appliance.start("hub", "recorder")
     client = appliance.connect()
-    wait_for(lambda: appliance.log("agent.manifest"), "the recorder: nobody sends a stranger's events again")
     stop = threading.Event()
 
     def keep_publishing() -> None:

@@ -1,0 +1,118 @@
+"""The artifact store: files under the SHA-256 of their content, written whole or not at all, never changed afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bus.errors import BusError
+
+FOLDER = "store"
+"""The store's folder below `artifacts/`."""
+_CHUNK = 1 << 20
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class NotInStore(BusError):
+    """No file of the store has this hash, or the file's bytes do not match it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file of the store: SHA-256, size in bytes, and path relative to `artifacts/`."""
+
+    hash: str
+    size: int
+    path: str
+
+
+class Store:
+    """The store below the folder `artifacts`. Safe for several processes at once: equal content makes equal files."""
+
+    def __init__(self, artifacts: Path) -> None:
+        self._artifacts = artifacts
+
+    def put(self, source: Path | bytes) -> Stored:
+        """Copy bytes or a file into the store, synced to disk. What is there already is not written again. Raises OSError."""
+        root = self._artifacts / FOLDER
+        root.mkdir(parents=True, exist_ok=True)
+        with _temporary(root) as (file, name):
+            digest, size = _copy(source, file)
+            stored = Stored(digest, size, _relative(digest))
+            target = self._artifacts / stored.path
+            if not target.exists():
+                _make_durable(file, name, target, root)
+        return stored
+
+    def path(self, digest: str) -> Path:
+        """Where the file with this SHA-256 lies. Raises NotInStore."""
+        path = self._artifacts / _relative(digest) if _HASH.fullmatch(digest) else None
+        if path is None or not path.is_file():
+            raise NotInStore(f"nothing in {self._artifacts / FOLDER} has the hash {digest!r}")
+        return path
+
+    def read(self, digest: str) -> bytes:
+        """The content with this SHA-256, checked against it. Raises NotInStore."""
+        data = self.path(digest).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise NotInStore(f"{self.path(digest)} was changed: its bytes no longer have the hash it is named by")
+        return data
+
+
+def _relative(digest: str) -> str:
+    return f"{FOLDER}/{digest[:2]}/{digest}"
+
+
+def _copy(source: Path | bytes, target: BinaryIO) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for block in _blocks(source):
+        digest.update(block)
+        target.write(block)
+        size += len(block)
+    return digest.hexdigest(), size
+
+
+def _blocks(source: Path | bytes) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file:
+        while block := file.read(_CHUNK):
+            yield block
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file in `folder` that is gone afterwards, unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file, Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _make_durable(file: BinaryIO, name: Path, target: Path, root: Path) -> None:
+    """Give the complete file its place: its bytes are on disk before its name is, and the name when this returns."""
+    file.flush()
+    os.fchmod(file.fileno(), 0o444)
+    os.fsync(file.fileno())
+    target.parent.mkdir(exist_ok=True)
+    name.rename(target)
+    for folder in (target.parent, root):
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

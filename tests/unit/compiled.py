@@ -1,0 +1,35 @@
+"""Makes tinygrad quick to compile: import it before tinygrad. Kernels stay unoptimised and nothing is cached outside the test's process."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CACHE = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}"
+
+os.environ.setdefault("NOOPT", "1")
+os.environ.setdefault("CACHELEVEL", "0")  # tinygrad's cache belongs to one thread, and every agent under test has its own
+os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
+
+# ruff: noqa: E402  # tinygrad reads its environment when it is imported
+from agents.parts.recipes import RECIPES
+from agents.trainer.compiler import open_device
+from agents.trainer.plan import Settings, make_plan
+from schemas.train import Hyperparameters, Start
+
+DEVICE = open_device()
+MICRO = RECIPES["micro"]
+
+
+def hyperparameters(steps: int = 1000, seed: int = 0, learning_rate: float | None = None) -> Hyperparameters:
+    """Those of a run of `micro`."""
+    return make_plan(Start(recipe="micro", steps=steps, seed=seed, learning_rate=learning_rate), Settings()).hyper
+
+
+def batch(seed: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Random tokens of one batch of `micro`, and the ones that follow."""
+    rows = np.random.default_rng(seed).integers(0, MICRO.vocabulary, (MICRO.batch, MICRO.context + 1)).astype(np.int32)
+    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])

@@ -1,0 +1,127 @@
+"""The decoder computes what a Llama computes."""
+
+import numpy as np
+import pytest
+from compiled import MICRO, batch
+from numpy.typing import NDArray
+from tinygrad.tensor import Tensor
+
+from agents.parts.model import Llama, initial_weights
+from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named, shapes
+
+Array = NDArray[np.float64]
+
+
+def reference_logits(recipe: Recipe, weights: dict[str, Array], tokens: NDArray[np.int32]) -> Array:
+    """One sequence through a Llama, head by head and in float64; positions rotate as complex numbers."""
+    half = recipe.head_width // 2
+    turns = np.exp(1j * np.outer(np.arange(len(tokens)), recipe.rope_base ** -(np.arange(half) / half)))
+
+    def norm(x: Array, gain: Array) -> Array:
+        scaled: Array = x / np.sqrt((x**2).mean(1, keepdims=True) + recipe.norm_epsilon)
+        return scaled * gain
+
+    def rotated(head: Array) -> Array:
+        turned = (head[:, :half] + 1j * head[:, half:]) * turns
+        return np.concatenate([turned.real, turned.imag], 1)
+
+    def head(x: Array, weight: Array, index: int) -> Array:
+        return x @ weight[index * recipe.head_width : (index + 1) * recipe.head_width].T
+
+    x = weights["model.embed_tokens.weight"][tokens]
+    for index in range(recipe.layers):
+        layer = {name.split(f"layers.{index}.")[1]: w for name, w in weights.items() if f".{index}." in name}
+        n = norm(x, layer["input_layernorm.weight"])
+        outputs = []
+        for query_head in range(recipe.heads):
+            shared = query_head * recipe.kv_heads // recipe.heads
+            query = rotated(head(n, layer["self_attn.q_proj.weight"], query_head))
+            key = rotated(head(n, layer["self_attn.k_proj.weight"], shared))
+            scores = query @ key.T / np.sqrt(recipe.head_width)
+            scores[np.triu_indices(len(tokens), 1)] = -np.inf
+            shares = np.exp(scores - scores.max(1, keepdims=True))
+            shares /= shares.sum(1, keepdims=True)
+            outputs.append(shares @ head(n, layer["self_attn.v_proj.weight"], shared))
+        x = x + np.concatenate(outputs, 1) @ layer["self_attn.o_proj.weight"].T
+        n = norm(x, layer["post_attention_layernorm.weight"])
+        gate, up = n @ layer["mlp.gate_proj.weight"].T, n @ layer["mlp.up_proj.weight"].T
+        x = x + (gate / (1 + np.exp(-gate)) * up) @ layer["mlp.down_proj.weight"].T
+    return norm(x, weights["model.norm.weight"]) @ weights["lm_head.weight"].T
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, NDArray[np.float32]]:
+    """Weights large enough for every part to act: the initial ones nearly vanish behind the residual stream."""
+    generator = np.random.default_rng(7)
+    return {
+        name: (array + 0.3 * generator.standard_normal(array.shape)).astype(np.float32) for name, array in initial_weights(MICRO, 0).items()
+    }
+
+
+def test_logits_are_those_of_an_independent_llama_in_float64(weights: dict[str, NDArray[np.float32]]) -> None:
+    tokens, _ = batch()
+
+    logits = Llama(MICRO, weights)(Tensor(tokens)).numpy()
+
+    exact = {name: array.astype(np.float64) for name, array in weights.items()}
+    expected = np.stack([reference_logits(MICRO, exact, row) for row in tokens])
+    assert np.abs(expected).max() > 3
+    np.testing.assert_allclose(logits, expected, atol=2e-4)
+
+
+def test_loss_is_the_mean_cross_entropy(weights: dict[str, NDArray[np.float32]]) -> None:
+    tokens, targets = batch()
+    model = Llama(MICRO, weights)
+
+    loss = model.loss(Tensor(tokens), Tensor(targets)).item()
+
+    logits = model(Tensor(tokens)).numpy().astype(np.float64)
+    chosen = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    assert loss == pytest.approx(float((np.log(np.exp(logits).sum(-1)) - chosen).mean()), abs=1e-4)
+
+
+def test_a_token_acts_on_no_position_before_it(weights: dict[str, NDArray[np.float32]]) -> None:
+    tokens, _ = batch()
+    changed = tokens.copy()
+    changed[:, 20] = (changed[:, 20] + 1) % MICRO.vocabulary
+    model = Llama(MICRO, weights)
+
+    before, after = model(Tensor(tokens)).numpy(), model(Tensor(changed)).numpy()
+
+    np.testing.assert_array_equal(before[:, :20], after[:, :20])
+    assert np.abs(before[:, 20:] - after[:, 20:]).min(axis=(0, 2)).max() > 0
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    first, again, other = (initial_weights(MICRO, seed)["lm_head.weight"] for seed in (3, 3, 4))
+
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_a_recipe_counts_its_parameters(recipe: Recipe) -> None:
+    assert recipe.parameters == sum(int(np.prod(shape)) for shape in shapes(recipe).values())
+    assert {name: array.shape for name, array in initial_weights(recipe, 0).items()} == shapes(recipe)
+
+
+def test_the_default_recipe_is_what_the_readme_says() -> None:
+    tiny = RECIPES["tiny"]
+
+    assert (tiny.context, tiny.batch, tiny.vocabulary) == (128, 8, 256)
+    assert 0.75e6 < tiny.parameters < 0.85e6
+    assert tiny.kv_heads < tiny.heads
+
+
+def test_names_are_those_of_llama_for_causal_lm() -> None:
+    names = shapes(MICRO)
+
+    assert names["model.layers.1.self_attn.k_proj.weight"] == (16, 32)
+    assert names["model.layers.1.mlp.down_proj.weight"] == (32, 64)
+    assert {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"} <= names.keys()
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest_one() -> None:
+    assert recipe_named("TINY") is RECIPES["tiny"]
+    with pytest.raises(UnknownRecipe, match="did you mean 'tiny'"):
+        recipe_named("tinny")
