@@ -40,9 +40,10 @@ class Connection:
         self._thread.start()
 
     def await_ready(self, timeout: float) -> None:
-        """Return once replies and acknowledgements can arrive. Raises NoHub, BusTimeout."""
+        """Return once both planes stand, and replies and acknowledgements can arrive. Raises NoHub, BusTimeout."""
         # The inbox is unique and the last of our subscriptions in byte order, so it serves as the probe.
         self.publisher.wait_heard(Delivery.DURABLE, subscription(f"reply.{self.inbox}"), timeout)
+        self.publisher.wait_heard(Delivery.LATEST, b"", timeout)
 
     def call(self, command: Command[Request, Reply], request: Request, timeout: float) -> Reply:
         """Ask an agent and return its reply.

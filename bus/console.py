@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -23,7 +23,6 @@ class _Lines:
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
-        atexit.register(self._finish)
 
     def msg(self, line: str) -> None:
         try:
@@ -43,7 +42,8 @@ class _Lines:
             except OSError:  # the terminal is gone, and with it everybody who could be told
                 return
 
-    def _finish(self) -> None:
+    def close(self) -> None:
+        """Write what waits, for at most EXIT_TIMEOUT, and end the thread."""
         try:
             self._waiting.put(None, timeout=EXIT_TIMEOUT)
         except queue.Full:
@@ -51,8 +51,11 @@ class _Lines:
         self._thread.join(EXIT_TIMEOUT)
 
 
-def configure() -> None:
-    """Send structlog's lines through the writer thread. Times are left to honcho where standard error is no terminal."""
+def configure() -> Callable[[], None]:
+    """Send structlog's lines through the writer thread. Returns what writes the last of them, to be called at the end.
+
+    Times are left to honcho where standard error is no terminal.
+    """
     on_terminal = sys.stderr.isatty()
     processors: list[structlog.typing.Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if on_terminal:
@@ -64,3 +67,4 @@ def configure() -> None:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+    return lines.close

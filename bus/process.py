@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 
 import structlog
@@ -32,7 +33,6 @@ def agent_class(name: str) -> type[Agent]:
 
 def main() -> int:
     """Run to the end; the exit code is 75 where another process already is this one."""
-    console.configure()
     name = sys.argv[1]
     home = find_home()
     try:
@@ -46,8 +46,15 @@ def main() -> int:
     except BusError as error:
         _log.error(str(error), error=type(error).__name__)
         return 1
+    except Exception:
+        _log.exception("ended by an error")
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    close_console = console.configure()
+    exit_code = main()
+    close_console()
+    # All is flushed and unlocked. Python would now take apart what a training thread is still using: seen to last over two seconds.
+    os._exit(exit_code)

@@ -17,6 +17,7 @@ from agents.recorder.projections import Projector
 from agents.recorder.run_files import RunFiles
 from bus.agent import Agent, answers
 from bus.client import Client
+from bus.errors import CommandRefused
 from bus.history import FETCH, LAST, Fetch, Fetched, Last
 from bus.lifecycle import TOPICS
 from bus.log.info import inspect
@@ -97,7 +98,10 @@ class Recorder(Agent):
 
     @answers(system.PROJECT)
     async def project(self, request: system.Project) -> system.Folders:
-        folders = await asyncio.to_thread(self.projector.again, request.run)
+        try:
+            folders = await asyncio.to_thread(self.projector.again, request.run)
+        except LookupError as error:
+            raise CommandRefused("no_such_run", str(error)) from error
         return system.Folders(folders=[str(folder.relative_to(self.artifacts)) for folder in folders])
 
     @answers(system.STATUS)
