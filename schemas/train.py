@@ -110,15 +110,18 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
 
 class RunCompleted(Struct, frozen=True, kw_only=True):
-    """A run ended as it should: all its steps, or a command to stop. `seconds` of wall time."""
+    """A run ended as it should: all its steps, or a command to stop. `seconds` of wall time.
+
+    `checkpoint` is the hash of its last weights; it and `loss` are null where the run was stopped before its first step was done.
+    """
 
     outcome: Literal["finished", "stopped"]
     steps: int
-    loss: float
+    loss: float | None
     heldout_loss: float | None
     tokens: int
     seconds: float
-    checkpoint: str
+    checkpoint: str | None
 
 
 class RunFailed(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,117 @@
+"""The trainer: one run at a time of a Llama-family decoder in tinygrad, steered by commands and followed by events."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+from agents.trainer import plan
+from agents.trainer.worker import Worker
+from bus.agent import Agent, Bus, answers, on
+from bus.errors import CommandRefused
+from bus.event import Event
+from bus.store import Store
+from schemas import power, train
+from schemas.system import ARTIFACT
+
+STOP_PATIENCE = 0.8
+"""Seconds that the agent waits for the step in progress when it has to end."""
+LONGEST_SAMPLE = 10_000
+"""Tokens of one sample at most."""
+
+
+class Trainer(Agent):
+    """Trains a decoder on text, measures it on held-out text, and keeps its weights as checkpoints."""
+
+    nice = 10
+    publishes = (
+        train.RUN_STARTED,
+        train.STEP,
+        train.EVAL,
+        train.SAMPLED,
+        train.CHECKPOINT,
+        train.RUN_COMPLETED,
+        train.RUN_FAILED,
+        ARTIFACT,
+    )
+    Settings = plan.Settings
+    settings: plan.Settings
+
+    def __init__(self, bus: Bus, settings: plan.Settings, artifacts: Path) -> None:
+        super().__init__(bus, settings, artifacts)
+        self.worker = Worker(Store(artifacts), self.publish, self.set_state)
+
+    def start(self) -> None:
+        self.declare("training", "real", "tinygrad computes every loss and weight; the device is named by train.run.started")
+        self.worker.open()
+        if not self.settings.autostart:
+            self.set_state("waiting", "a run begins with `bus call trainer.start`")
+            return
+        try:
+            self._start(train.Start())
+        except CommandRefused as refusal:
+            self.set_state("degraded", f"the settings start no run: {refusal}")
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.worker.close, STOP_PATIENCE)
+
+    @on(power.SAMPLE)
+    def measure(self, event: Event[power.Sample]) -> None:
+        self.worker.energy.update(event.data)
+
+    @answers(train.START)
+    def start_run(self, request: train.Start) -> train.Run:
+        if self.worker.busy:
+            raise CommandRefused("busy", f"{self.worker.run} is in progress: stop it first with `bus call trainer.stop`")
+        return self._start(request)
+
+    @answers(train.STOP)
+    def stop_run(self, request: train.Nothing) -> train.Run:
+        run = self._run_in_progress()
+        self.worker.controls.stop()
+        return run
+
+    @answers(train.PAUSE)
+    def pause(self, request: train.Nothing) -> train.Run:
+        return self._hold(True)
+
+    @answers(train.RESUME)
+    def resume(self, request: train.Nothing) -> train.Run:
+        return self._hold(False)
+
+    @answers(train.STATUS)
+    def status(self, request: train.Nothing) -> train.Status:
+        return self.worker.status()
+
+    @answers(train.SAMPLE)
+    async def sample(self, request: train.Sample) -> train.Sampled:
+        _check(request)
+        if not self.worker.has_weights:
+            raise CommandRefused("no_weights", "no step has been trained yet: start a run, and wait for its first train.step")
+        return await asyncio.wrap_future(self.worker.controls.sample(request).result)
+
+    def _start(self, request: train.Start) -> train.Run:
+        planned = plan.make_plan(request, self.settings)
+        self.set_state("running", f"{planned.run}: {planned.hyper.steps} steps of {planned.recipe.name}")
+        self.worker.start(planned)
+        return train.Run(run=planned.run)
+
+    def _hold(self, paused: bool) -> train.Run:
+        run = self._run_in_progress()
+        self.worker.controls.pause(paused)
+        return run
+
+    def _run_in_progress(self) -> train.Run:
+        if not self.worker.busy or self.worker.run is None:
+            raise CommandRefused("no_run", "no run is in progress: begin one with `bus call trainer.start`")
+        return train.Run(run=self.worker.run)
+
+
+def _check(request: train.Sample) -> None:
+    if not 1 <= request.length <= LONGEST_SAMPLE:
+        raise CommandRefused("bad_request", f"length is {request.length}: want 1 to {LONGEST_SAMPLE}")
+    if not (math.isfinite(request.temperature) and request.temperature >= 0):
+        raise CommandRefused("bad_request", f"temperature is {request.temperature}: want 0 or more")
+    if request.seed < 0:
+        raise CommandRefused("bad_request", f"seed is {request.seed}: want 0 or more")

@@ -1,0 +1,173 @@
+"""One run of training, from its text to its last checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from agents.trainer import checkpoint, origin
+from agents.trainer.controls import Controls, SampleOrder
+from agents.trainer.data import Corpus, held_out_batches, read_corpus, training_batches
+from agents.trainer.energy import EnergyMeter
+from agents.trainer.learner import Batch, Learner
+from agents.trainer.plan import Plan
+from agents.trainer.report import Report
+from agents.trainer.sampling import generate
+from agents.trainer.schedule import learning_rate
+from bus.store import Store
+from schemas import train
+
+EVAL_BATCHES = 16
+"""Held-out batches that one evaluation averages over."""
+
+
+_log = structlog.get_logger()
+
+
+class Diverged(ArithmeticError):
+    """The loss is no number any more: the learning rate is too high for this text."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run. `execute` is its whole life, in the training thread; other threads read `step`, `loss` and `tokens_per_second`."""
+
+    plan: Plan
+    device: str
+    controls: Controls
+    energy: EnergyMeter
+    store: Store
+    report: Report
+    step: int = 0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    _heldout: tuple[int, float] | None = None  # the step of the last evaluation, and its loss
+    _saved: tuple[int, str] | None = None  # the step of the last checkpoint, and its hash
+    _began: float = field(default_factory=time.monotonic)
+    _corpus: Corpus = field(init=False)
+    _learner: Learner = field(init=False)
+
+    def execute(self) -> None:
+        """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
+        plan, hyper = self.plan, self.plan.hyper
+        self._corpus = read_corpus(plan.data, hyper.context)
+        _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
+        self.report.started(plan, self._corpus.dataset, self.device)
+        self._learner = Learner(plan.recipe, hyper)
+        batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
+        while self.step < hyper.steps and self._may_step():
+            self._learn(next(batches))
+            if self._due(plan.eval_every):
+                self._evaluate()
+            if self._due(plan.sample_every):
+                self.sample(train.Sample())
+            if self._due(plan.checkpoint_every):
+                self._save()
+        if self._saved is None or self._saved[0] != self.step:
+            self._save()
+        self.report.end(train.RUN_COMPLETED, self.summary())
+
+    def sample(self, request: train.Sample) -> train.Sampled:
+        """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
+        tokens = generate(self._learner.logits, self.plan.hyper.context, request.prompt.encode(), request.temperature, request.seed)
+        wanted = itertools.takewhile(lambda _: not self.controls.closed, itertools.islice(tokens, request.length))
+        sampled = train.Sampled(
+            step=self.step,
+            prompt=request.prompt,
+            text=bytes(wanted).decode(errors="replace"),
+            temperature=request.temperature,
+            seed=request.seed,
+        )
+        self.report.publish_event(train.SAMPLED, sampled, run=self.plan.run)  # a run that has ended can still be asked
+        return sampled
+
+    def serve(self, order: SampleOrder) -> None:
+        """Answer one request for text, unless its caller has given up."""
+        if not order.result.set_running_or_notify_cancel():
+            return
+        try:
+            order.result.set_result(self.sample(order.request))
+        except Exception as error:  # the caller gets it, and the run goes on
+            order.result.set_exception(error)
+
+    def summary(self) -> train.RunCompleted:
+        """How the run ends if it ends now."""
+        return train.RunCompleted(
+            outcome="finished" if self.step == self.plan.hyper.steps else "stopped",
+            steps=self.step,
+            loss=self.loss,
+            heldout_loss=self._heldout[1] if self._heldout else None,
+            tokens=self.step * self._tokens_per_step,
+            seconds=time.monotonic() - self._began,
+            checkpoint=self._saved[1] if self._saved else None,
+        )
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Estimate for the steps that are left, at the rate of the last one."""
+        left = (self.plan.hyper.steps - self.step) * self._tokens_per_step
+        return left / self.tokens_per_second if self.tokens_per_second else None
+
+    @property
+    def _tokens_per_step(self) -> int:
+        return self.plan.hyper.batch * self.plan.hyper.context
+
+    def _due(self, every: int) -> bool:
+        return self.step == self.plan.hyper.steps or (every > 0 and self.step % every == 0)
+
+    def _may_step(self) -> bool:
+        """Serve what was asked for, wait while paused, and say whether to go on."""
+        while isinstance(order := self.controls.may_step(), SampleOrder):
+            self.serve(order)
+        return order
+
+    def _learn(self, batch: Batch) -> None:
+        rate = learning_rate(self.step + 1, self.plan.hyper)
+        self.energy.lap()
+        began = time.perf_counter()
+        loss, norm = self._learner.step(batch, rate)
+        seconds = time.perf_counter() - began
+        joules, source = self.energy.lap()
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss of step {self.step + 1} is {loss}: try a learning rate below {self.plan.hyper.learning_rate}")
+        self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self._tokens_per_step / seconds
+        event = train.Step(
+            step=self.step,
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            seconds=seconds,
+            tokens=self._tokens_per_step,
+            tokens_per_second=self.tokens_per_second,
+            joules=joules,
+            energy_source=source,
+        )
+        self.report.publish(train.STEP, event)
+
+    def _evaluate(self) -> None:
+        hyper = self.plan.hyper
+        loss = self._learner.loss(held_out_batches(self._corpus.held_out, hyper.batch, hyper.context, EVAL_BATCHES))
+        self._heldout = self.step, loss
+        event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
+        self.report.publish(train.EVAL, event)
+
+    def _save(self) -> None:
+        if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt
+            return
+        content = checkpoint.Content(
+            run=self.plan.run,
+            step=self.step,
+            recipe=self.plan.recipe,
+            hyperparameters=self.plan.hyper,
+            dataset=self._corpus.dataset,
+            loss=self.loss,
+            heldout_loss=self._heldout[1] if self._heldout and self._heldout[0] == self.step else None,
+            versions=origin.versions(),
+        )
+        saved = checkpoint.save(self._learner.weights(), content, self.store)
+        self._saved = self.step, saved.weights.hash
+        self.report.saved(saved, final=self.controls.stopping or self.step == self.plan.hyper.steps)

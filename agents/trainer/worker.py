@@ -1,0 +1,153 @@
+"""The thread that trains: it takes runs, and requests for text in between, off the event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from agents.trainer.compiler import NoDevice, open_device
+from agents.trainer.controls import Controls, SampleOrder
+from agents.trainer.energy import EnergyMeter
+from agents.trainer.plan import Plan
+from agents.trainer.report import Publish, Report
+from bus.agent import AgentState
+from bus.errors import BusError, CommandRefused
+from bus.store import Store
+from schemas import train
+
+if TYPE_CHECKING:
+    from agents.trainer.loop import Run
+
+_MESSAGE = 2000
+"""Characters of an error's message that are published."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Worker:
+    """Owns the training thread; `publish` and `set_state` are called from it."""
+
+    store: Store
+    publish: Publish
+    set_state: Callable[[AgentState, str | None], None]
+    controls: Controls = field(default_factory=Controls)
+    energy: EnergyMeter = field(default_factory=EnergyMeter)
+    _state: Literal["idle", "busy", "done", "failed"] = "idle"
+    _reason: str | None = None
+    _plan: Plan | None = None
+    _report: Report | None = None
+    _run: Run | None = None  # the one whose weights are in memory
+    _thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Start the thread. It dies with the process: compiling cannot be interrupted, and nothing may wait for it."""
+        self._thread = threading.Thread(target=self._work, name="training", daemon=True)
+        self._thread.start()
+
+    def close(self, patience: float) -> None:
+        """End the run after its present step; if that takes more than `patience` seconds, without it."""
+        self.controls.close()
+        if self._thread is None:
+            return
+        self._thread.join(patience)
+        if self._thread.is_alive() and self._report is not None:
+            self._report.end(train.RUN_COMPLETED, self._run.summary() if self._run else _NOTHING_DONE)
+
+    def start(self, plan: Plan) -> None:
+        """Begin a run; none may be in progress."""
+        self._plan, self._state, self._reason = plan, "busy", None
+        self.controls.start(plan)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is in progress, be it paused or about to stop."""
+        return self._state == "busy"
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are trained weights to sample from."""
+        return self._run is not None and self._run.step > 0
+
+    @property
+    def run(self) -> str | None:
+        """The run in progress, else the last one."""
+        return self._plan.run if self._plan else None
+
+    def status(self) -> train.Status:
+        """Where the run in progress stands, else how the last one ended."""
+        if self._plan is None:
+            return train.Status(state="idle")
+        steps, run = self._plan.hyper.steps, self._run
+        if run is None or run.plan is not self._plan:
+            return train.Status(state=self._present_state(), run=self._plan.run, steps=steps, reason=self._reason)
+        return train.Status(
+            state=self._present_state(),
+            run=self._plan.run,
+            step=run.step,
+            steps=steps,
+            loss=run.loss,
+            tokens_per_second=run.tokens_per_second,
+            remaining_seconds=run.remaining_seconds if self.busy else None,
+            device=run.device,
+            reason=self._reason,
+        )
+
+    def _present_state(self) -> train.State:
+        if self._state != "busy":
+            return self._state
+        if self.controls.stopping:
+            return "stopping"
+        if self.controls.paused:
+            return "paused"
+        return "training" if self.has_weights else "preparing"
+
+    def _work(self) -> None:
+        while (order := self.controls.next_order()) is not None:
+            if isinstance(order, SampleOrder):
+                self._serve(order)
+            else:
+                self._train(order)
+
+    def _serve(self, order: SampleOrder) -> None:
+        if self._run is None:
+            order.result.set_exception(CommandRefused("no_weights", "the run that had weights is over, and its successor failed early"))
+        else:
+            self._run.serve(order)
+
+    def _train(self, plan: Plan) -> None:
+        self._report, self._run = Report(plan.run, self.publish), None
+        try:
+            self._run = self._prepared(plan, self._report)
+            self._run.execute()
+            self._finish("done", "done", f"{plan.run}: {self._run.step} of {plan.hyper.steps} steps")
+        except Exception as error:  # whatever ends a run is an event, and the agent goes on
+            _log.error("the run failed", run=plan.run, exc_info=error)
+            self._report_failure(self._report, error)
+            reason = f"{plan.run} failed: {type(error).__name__}: {error}"[:_MESSAGE]
+            self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
+
+    def _prepared(self, plan: Plan, report: Report) -> Run:
+        device = open_device()
+        from agents.trainer.loop import Run  # tinygrad takes a second to import: not for who only asks for the status
+
+        return Run(plan, device, self.controls, self.energy, self.store, report)
+
+    def _report_failure(self, report: Report, error: Exception) -> None:
+        step = self._run.step if self._run else 0
+        try:
+            report.end(train.RUN_FAILED, train.RunFailed(step=step, error=type(error).__name__, message=str(error)[:_MESSAGE]))
+        except BusError as trouble:
+            _log.error("the failure could not be published", run=report.run, reason=str(trouble))
+
+    def _finish(self, state: Literal["done", "failed"], agent_state: AgentState, reason: str) -> None:
+        self._state, self._reason = state, reason
+        if not self.controls.closed:
+            self.set_state(agent_state, reason)
+
+
+_NOTHING_DONE = train.RunCompleted(outcome="stopped", steps=0, loss=None, heldout_loss=None, tokens=0, seconds=0.0, checkpoint=None)
