@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 import typer
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def prepare() -> None:
-    """Let no character that the terminal's encoding lacks end a verb."""
+    """Let no character that the terminal's encoding lacks end a verb, and the bus's own log lines go to standard error."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
