@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.results import Figures, report
+from benchmarks._results import Figures, report
 from bus.address import ipc_addresses
 from bus.client import Client
 from bus.home import Home

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
-HOW_TO_MEND = "install clang, or the wheel: pip install ziglang==0.17.1"
+HOW_TO_MEND = "install clang, or run ./dev setup, which installs ziglang where there is none"
 
 _WRAPPER = """#!/bin/sh
 # Zig's clang behind the arguments that tinygrad 0.14.0 gives to clang: Zig has other names for a bare-metal target.
@@ -34,10 +34,13 @@ class NoDevice(RuntimeError):
 def choose_compiler(environ: MutableMapping[str, str] = os.environ) -> str | None:
     """Let CC name a compiler that tinygrad's CPU device can use, and return it; None where there is none.
 
-    A CC that is set stays, a clang on the PATH needs none. Call it before tinygrad opens its device.
+    A CC that is a clang stays, a clang on the PATH needs none; another CC (conda sets gcc) cannot do it. Call it before
+    tinygrad opens its device.
     """
-    if chosen := environ.get("CC") or shutil.which("clang", path=environ.get("PATH")):
-        return chosen
+    for named in (environ.get("CC"), shutil.which("clang", path=environ.get("PATH"))):
+        if named and _is_clang(named):
+            environ["CC"] = named
+            return named
     if not (zig := _zig()):
         return None
     environ["CC"] = str(_write_wrapper(zig, Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")))
@@ -53,6 +56,14 @@ def open_device() -> str:
         return str(Device[Device.DEFAULT].device)
     except Exception as error:  # whatever a driver raises: tinygrad drops the cause and says "no usable devices"
         raise NoDevice(_cause(compiler) or f"tinygrad: {type(error).__name__}: {error}") from error
+
+
+def _is_clang(compiler: str) -> bool:
+    try:
+        said = subprocess.run([compiler, "--version"], capture_output=True, timeout=60, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"clang" in said
 
 
 def _zig() -> Path | None:

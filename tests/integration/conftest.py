@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ CHECKOUT = Path(__file__).parent.parent.parent
 BUS = str(Path(sys.executable).parent / "bus")
 UP_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+QUICK = {"BUS_TRAINER_AUTOSTART": "false", "BUS_TRAINER_RECIPE": "micro", "NOOPT": "1"}
+"""A model for tests, compiled without tinygrad's optimisations: seconds instead of most of a minute."""
 
 
 class Appliance:
@@ -36,7 +39,7 @@ class Appliance:
     def __init__(self, root: Path, cache: Path) -> None:
         self.home = Home(root)
         (root / "cache").symlink_to(cache)  # compiled kernels are shared by all tests
-        self.environment = {**os.environ, "BUS_HOME": str(root), "BUS_TRAINER_AUTOSTART": "false", "BUS_TRAINER_RECIPE": "micro"}
+        self.environment = {**os.environ, **QUICK, "BUS_HOME": str(root)}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: list[Client] = []
 
@@ -163,8 +166,9 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = UP_TIMEOU
 
 @pytest.fixture(scope="session")
 def compile_cache() -> Iterator[Path]:
-    """One cache for all tests of this checkout's user, kept between runs: compiling is most of a short training's time."""
-    folder = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}" / "cache"
+    """One cache for all tests of this checkout, kept between runs: compiling is most of a short training's time."""
+    checkout = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+    folder = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}-{checkout}" / "cache"
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
     yield folder
 

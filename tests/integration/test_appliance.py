@@ -197,7 +197,7 @@ def test_the_plain_files_are_made_again_from_the_log(appliance: Appliance) -> No
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_default_run_learns_on_held_out_text_too(appliance: Appliance) -> None:
-    appliance.up(BUS_TRAINER_AUTOSTART="true", BUS_TRAINER_RECIPE="tiny")
+    appliance.up(BUS_TRAINER_AUTOSTART="true", BUS_TRAINER_RECIPE="tiny", NOOPT="0")
     client = appliance.connect()
     first = next(client.events(train.STEP, since="10m", timeout=300)).data
     completed = next(client.events(train.RUN_COMPLETED, since="1h", timeout=1400)).data

@@ -1,13 +1,16 @@
 """Makes tinygrad quick to compile: import it before tinygrad. Kernels stay unoptimised and nothing is cached outside the test's process."""
 
+import hashlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_CACHE = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}"
+_CHECKOUT = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+_CACHE = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}-{_CHECKOUT}"
 
 os.environ.setdefault("NOOPT", "1")
 os.environ.setdefault("CACHELEVEL", "0")  # tinygrad's cache belongs to one thread, and every agent under test has its own

@@ -17,13 +17,23 @@ def program(path: Path, body: str) -> str:
     return str(path)
 
 
-def test_a_compiler_that_is_chosen_or_found_is_left_alone(tmp_path: Path) -> None:
-    clang = program(tmp_path / "clang", "exit 0")
-    environ = {"PATH": str(tmp_path)}
+def clang(path: Path, body: str = "exit 0") -> str:
+    return program(path, f'[ "$1" != --version ] || exec echo Debian clang version 14\n{body}')
 
-    assert choose_compiler(environ) == clang
-    assert "CC" not in environ
-    assert choose_compiler({"CC": "/opt/cc", "PATH": str(tmp_path)}) == "/opt/cc"
+
+def test_a_clang_that_is_chosen_or_found_is_taken(tmp_path: Path) -> None:
+    found, chosen = clang(tmp_path / "clang"), clang(tmp_path / "clang-19")
+
+    assert choose_compiler({"PATH": str(tmp_path)}) == found
+    assert choose_compiler({"CC": chosen, "PATH": str(tmp_path)}) == chosen
+
+
+def test_a_cc_that_is_no_clang_is_passed_over(tmp_path: Path) -> None:
+    found, gcc = clang(tmp_path / "clang"), program(tmp_path / "gcc", "echo gcc 12.2")
+
+    for other in (gcc, str(tmp_path / "none")):
+        environ = {"CC": other, "PATH": str(tmp_path)}
+        assert choose_compiler(environ) == found == environ["CC"]
 
 
 @pytest.mark.parametrize(
@@ -59,12 +69,12 @@ def failure(**environ: str) -> str:
 
 
 def test_a_compiler_that_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
-    broken = program(tmp_path / "cc", "echo no licence >&2; exit 3")
+    broken = clang(tmp_path / "cc", "echo no licence >&2; exit 3")
 
     said = failure(CC=broken, CACHEDB=str(tmp_path / "db"), CACHELEVEL="2")
 
     assert f"the C compiler {broken} failed with exit code 3 (no licence)" in said
-    assert "pip install ziglang" in said
+    assert "./dev setup" in said
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
