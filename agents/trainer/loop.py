@@ -21,6 +21,8 @@ from agents.trainer.schedule import learning_rate
 from bus.store import Store
 from schemas import train
 
+PROGRESS_SECONDS = 10.0
+"""Between two lines for the operator; who wants each step follows the events."""
 EVAL_BATCHES = 16
 """Held-out batches that one evaluation averages over."""
 
@@ -47,6 +49,7 @@ class Run:
     tokens_per_second: float | None = None
     _heldout: tuple[int, float] | None = None  # the step of the last evaluation, and its loss
     _saved: tuple[int, str] | None = None  # the step of the last checkpoint, and its hash
+    _shown: float = -math.inf  # when the operator was last told how it goes
     _began: float = field(default_factory=time.monotonic)
     _corpus: Corpus = field(init=False)
     _learner: Learner = field(init=False)
@@ -58,6 +61,7 @@ class Run:
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self.report.started(plan, self._corpus.dataset, self.device)
         self._learner = Learner(plan.recipe, hyper)
+        _log.info("compiling the first step", run=plan.run, parameters=plan.recipe.parameters, device=self.device)
         batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
         while self.step < hyper.steps and self._may_step():
             self._learn(next(batches))
@@ -147,6 +151,15 @@ class Run:
             energy_source=source,
         )
         self.report.publish(train.STEP, event)
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        now = time.monotonic()
+        if self.step == 1 or self.step == self.plan.hyper.steps or now - self._shown >= PROGRESS_SECONDS:
+            self._shown = now
+            rate, remaining = self.tokens_per_second or 0.0, self.remaining_seconds or 0.0
+            progress = {"step": f"{self.step}/{self.plan.hyper.steps}", "loss": f"{self.loss:.3f}", "tokens_s": f"{rate:.0f}"}
+            _log.info("training", **progress, remaining=f"{remaining:.0f} s")
 
     def _evaluate(self) -> None:
         hyper = self.plan.hyper
@@ -154,6 +167,7 @@ class Run:
         self._heldout = self.step, loss
         event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
         self.report.publish(train.EVAL, event)
+        _log.info("held-out text", step=self.step, loss=f"{loss:.3f}")
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt
