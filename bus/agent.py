@@ -6,34 +6,22 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import structlog
 from msgspec import Struct
 
+from bus.client import Client
 from bus.errors import NotDeclared
+from bus.lifecycle import AgentState, Part, PartKind
 from bus.topic import Command, Topic
-
-if TYPE_CHECKING:
-    from bus.client import Client
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])  # a handler: its own annotations say what it takes
 
-AgentState = Literal["starting", "running", "waiting", "done", "degraded", "unavailable", "stopping"]
-PartKind = Literal["real", "simulated", "recorded", "unavailable"]
-
 
 class NoSettings(Struct, frozen=True, kw_only=True):
     """An agent without settings."""
-
-
-class Part(Struct, frozen=True, kw_only=True):
-    """One thing that an agent measures, computes or shows, and what stands behind it."""
-
-    name: str
-    kind: PartKind
-    detail: str
 
 
 class Bus(Protocol):

@@ -5,10 +5,22 @@ They live here and not in `schemas` because the bus publishes them and knows no 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
-from bus.agent import AgentState, Part
 from bus.topic import LATEST, Topic
+
+AgentState = Literal["starting", "running", "waiting", "done", "degraded", "unavailable", "stopping"]
+PartKind = Literal["real", "simulated", "recorded", "unavailable"]
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """One thing that an agent measures, computes or shows, and what stands behind it."""
+
+    name: str
+    kind: PartKind
+    detail: str
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

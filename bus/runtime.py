@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import structlog
 
 from bus.address import ipc_addresses
-from bus.agent import Agent, AgentState, Timer
+from bus.agent import Agent, Timer
 from bus.client import Client
 from bus.dispatch import Dispatch, finished
 from bus.errors import BusFull, BusTimeout, NoHub
 from bus.heartbeat import Pulse, manifest
 from bus.home import Home
-from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, StateChanged, Stopped
+from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, AgentState, StateChanged, Stopped
 from bus.lock import hold
 from bus.settings import load
 from bus.subscriber import Subscriber

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bus.agent import Agent, AgentState, Answer, OnTopic, Timer, table
+from bus.agent import Agent, Answer, OnTopic, Timer, table
 from bus.event import Event, event_id
+from bus.lifecycle import AgentState
 from bus.topic import Command, Topic
 
 T = TypeVar("T")

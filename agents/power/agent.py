@@ -16,8 +16,9 @@ from agents.power import load, meter
 from agents.power.meter import Meter
 from agents.power.pace import Pace
 from agents.power.sensor import Sensor
-from bus.agent import Agent, PartKind, answers
+from bus.agent import Agent, answers
 from bus.errors import BusFull, CommandRefused
+from bus.lifecycle import PartKind
 from schemas import power
 
 SLOWEST_HZ = 0.1

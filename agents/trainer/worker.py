@@ -14,8 +14,8 @@ from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.plan import Plan
 from agents.trainer.report import Publish, Report
-from bus.agent import AgentState
 from bus.errors import BusError, CommandRefused
+from bus.lifecycle import AgentState
 from bus.store import Store
 from schemas import train
 
