@@ -178,10 +178,11 @@ class Publisher:
             envelope = self._envelope(fields, self._counters[stream] + 1, self._previous.get(topic, 0))
             frame = encode_frame(topic, envelope)
             self._counters[stream] += 1
-            self._previous[topic] = envelope.seq
-            self.published[topic] += 1
-            if not self._send(plane, [frame, *attachments]):
-                self.dropped += 1
+            sent = self._send(plane, [frame, *attachments])
+            if plane is Delivery.LATEST:  # control has a topic for each publisher and inbox, which would pile up here
+                self._previous[topic] = envelope.seq
+                self.published[topic] += 1
+                self.dropped += not sent
             return envelope.id(topic)
 
     def _envelope(self, fields: dict[str, Any], seq: int, previous: int) -> Envelope:

@@ -54,7 +54,8 @@ class Nothing(Struct, frozen=True, kw_only=True):
 
 
 class RecorderStatus(Struct, frozen=True, kw_only=True):
-    """What the recorder has on disk. `recorded` counts events by topic since it started, `size` the log's bytes.
+    """What the recorder has on disk. `size` is the log's bytes, `recorded` counts events by topic since it started:
+    commands and replies together, and under `other` what comes after 256 topics.
 
     `held` counts events that wait for missing ones before them, `streams` the publishers that have not said goodbye.
     """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import Set
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +20,7 @@ from agents.recorder.projections import Projector
 from agents.recorder.run_files import RunFiles
 from bus.agent import Agent, answers
 from bus.client import Client
-from bus.errors import CommandRefused
+from bus.errors import BusFull, CommandRefused
 from bus.history import FETCH, LAST, Fetch, Fetched, Last
 from bus.lifecycle import TOPICS
 from bus.log.info import inspect
@@ -68,10 +71,12 @@ class Recorder(Agent):
             high_water_mark=RECEIVE_MARK,
         )
         subscriber.await_ready(self.client.publisher, 5.0)
-        self.receiver = Receiver(subscriber)
+        self.receiver = Receiver(subscriber, self._on_fatal)
         self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector_error)
         self.compactor = Compactor(self.artifacts / "log", self._on_compaction_error)
-        self.committer = Committer(self.client.publisher, self.recording, self.intake, self.receiver, self._on_committed, self._on_degraded)
+        self.committer = Committer(
+            self.client.publisher, self.recording, self.intake, self.receiver, self._on_committed, self._on_degraded, self._on_fatal
+        )
         self.client.publisher.tap = self.committer.tap
         self.committer.start()
 
@@ -132,7 +137,8 @@ class Recorder(Agent):
         self.log.error(
             "events are lost: their publisher no longer holds them", **{name: getattr(gap, name) for name in gap.__struct_fields__}
         )
-        self.publish(system.GAP, gap)
+        with contextlib.suppress(BusFull):  # said by the committer, which alone can make room: it must not wait for itself
+            self.client.publish(system.GAP, gap, timeout=0)
 
     def _on_committed(self, committed: Committed) -> None:
         self.projector.grown()
@@ -140,11 +146,15 @@ class Recorder(Agent):
             self.compactor.wake()
 
     def _on_degraded(self, reason: str | None) -> None:
-        """Called by the committer, which must not wait for room in the ring that only it can empty."""
         if reason is None:
             self.set_state("running")
         else:
             self.set_state("degraded", f"{reason}: nothing is acknowledged until the disk takes it")
+
+    def _on_fatal(self, error: Exception) -> None:
+        """A recorder without its threads would acknowledge nothing for ever: end, and let the supervisor start another."""
+        self.log.error("a thread of the recorder ended", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_projected(self, files: RunFiles) -> None:
         before = self.recording.last(system.PROJECTED.name)

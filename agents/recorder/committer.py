@@ -35,9 +35,10 @@ _POLL = 0.1
 class Receiver:
     """Reads everything from both planes into batches, on its own thread."""
 
-    def __init__(self, subscriber: Subscriber) -> None:
+    def __init__(self, subscriber: Subscriber, on_fatal: Callable[[Exception], None]) -> None:
         self.batches: queue.Queue[list[Received]] = queue.Queue(WAITING_BATCHES)
         self._subscriber = subscriber
+        self._on_fatal = on_fatal
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="receiver", daemon=True)
         self._thread.start()
@@ -57,10 +58,14 @@ class Receiver:
         self._thread.join()
 
     def _receive(self) -> None:
-        while not self._stopping.is_set():
-            if self._subscriber.wait(_POLL):
-                self._hand_over(self._subscriber.drain(BATCH_EVENTS))
-        self._subscriber.close()
+        try:
+            while not self._stopping.is_set():
+                if self._subscriber.wait(_POLL):
+                    self._hand_over(self._subscriber.drain(BATCH_EVENTS))
+        except Exception as error:  # the end of a thread without which nothing is recorded
+            self._on_fatal(error)
+        finally:
+            self._subscriber.close()
 
     def _hand_over(self, batch: list[Received]) -> None:
         while batch and not self._stopping.is_set():
@@ -74,7 +79,8 @@ class Receiver:
 class Committer:
     """Appends what the receiver brings and what the recorder itself publishes, syncs, acknowledges.
 
-    `on_committed` is called after each commit, `on_degraded` with the reason when the disk refuses, with None when it recovers.
+    `on_committed` is called after each commit, `on_degraded` with the reason when the disk refuses, with None when it recovers,
+    `on_fatal` with what ended the thread.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Committer:
         receiver: Receiver,
         on_committed: Callable[[Committed], None],
         on_degraded: Callable[[str | None], None],
+        on_fatal: Callable[[Exception], None],
     ) -> None:
         self._own: deque[Received] = deque()
         self._publisher = publisher
@@ -93,6 +100,7 @@ class Committer:
         self._receiver = receiver
         self._on_committed = on_committed
         self._on_degraded = on_degraded
+        self._on_fatal = on_fatal
         self._repeats: dict[Key, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -111,11 +119,14 @@ class Committer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not (self._stopping.is_set() and not self._own and self._receiver.is_idle):
-            for event in self._gather():
-                self._intake.take(event)
-            if self._commit():
-                self._acknowledge()
+        try:
+            while not (self._stopping.is_set() and not self._own and self._receiver.is_idle):
+                for event in self._gather():
+                    self._intake.take(event)
+                if self._commit():
+                    self._acknowledge()
+        except Exception as error:  # the end of a thread without which nothing is acknowledged
+            self._on_fatal(error)
 
     def _gather(self) -> list[Received]:
         """One group: what is there, or comes within a moment; never waits for company."""

@@ -15,12 +15,19 @@ from bus.subscriber import Received, Rejection
 from bus.wire import Ack, Bye, Floor, decode_data, stream_of
 from schemas.system import Gap
 
+MOST_STREAMS = 10_000
+"""Publishers that have not said goodbye; what is claimed beyond that is rejected, since strangers choose the names."""
+MOST_HELD = 20_000
+"""Events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
+
+MOST_TOPICS = 256
+
 Key = tuple[str, int]
 """A stream: its source and epoch."""
 
 
 class Intake:
-    """The streams of every publisher. `touched` are those to acknowledge after the next commit, `gaps` what was given up."""
+    """The streams of every publisher. `touched` are those to acknowledge after the next commit, `recorded` counts events by topic."""
 
     def __init__(self, log: Log, own_source: str, on_rejected: Rejection, on_gap: Callable[[Gap], None]) -> None:
         self.recorded: Counter[str] = Counter()
@@ -64,8 +71,14 @@ class Intake:
 
     def _take_durable(self, event: Received) -> None:
         key = (event.envelope.source, event.envelope.epoch)
+        if key not in self.streams and len(self.streams) >= MOST_STREAMS:
+            self._on_rejected(event.topic, event.event_map, f"over {MOST_STREAMS} publishers at once")
+            return
         self.touched.add(key)
-        for ready in self.streams.setdefault(key, Stream()).offer(event.envelope.seq, event):
+        stream = self.streams.setdefault(key, Stream())
+        if event.envelope.seq > stream.last + 1 and self.held >= MOST_HELD:
+            return
+        for ready in stream.offer(event.envelope.seq, event):
             self._append(ready)
 
     def _take_control(self, event: Received) -> None:
@@ -97,4 +110,10 @@ class Intake:
 
     def _append(self, event: Received) -> None:
         self._log.append(event.topic, event.plane, bytes(event.event_map), event.envelope)
-        self.recorded[event.topic] += 1
+        self.recorded[self._counted_as(event.topic)] += 1
+
+    def _counted_as(self, topic: str) -> str:
+        """Strangers choose topics, and every command line has a reply topic of its own: neither may pile up here."""
+        if topic.startswith(("command.", "reply.")):
+            return topic.partition(".")[0] + "."
+        return topic if topic in self.recorded or len(self.recorded) < MOST_TOPICS else "other"

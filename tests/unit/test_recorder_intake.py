@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from recorded import open_log, received
 
+from agents.recorder import intake
 from agents.recorder.intake import Intake
 from bus.log.log import Log
 from bus.wire import Ack, Bye, Floor
@@ -141,3 +142,22 @@ def test_control_that_does_not_decode_is_rejected(log: Log, topic: str) -> None:
     desk.intake.take(received("bus.unheard_of", {}))
     assert desk.rejected == [topic]
     assert desk.recorded() == []
+
+
+def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MOST_STREAMS", 2)
+    monkeypatch.setattr(intake, "MOST_HELD", 3)
+    monkeypatch.setattr(intake, "MOST_TOPICS", 2)
+    desk = Desk(log)
+
+    for epoch in (1, 2, 3):
+        desk.intake.take(received("train.step", {}, 1, epoch=epoch))
+    assert desk.rejected == ["train.step"]
+    desk.take(4, 5, 6, 7)
+    assert desk.intake.held == 3
+    desk.take(2, 3)
+    assert desk.recorded() == [1, 1, 2, 3, 4, 5, 6]
+    for number in range(5):
+        desk.intake.take(received(f"lab.x{number}", {}))
+        desk.intake.take(received(f"reply.cli-{number}", {}, 1))
+    assert set(desk.intake.recorded) == {"train.step", "lab.x0", "reply.", "other"}
