@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time as clock
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -53,7 +53,7 @@ class FakeBus:
         return [event.data for event in self.events if event.topic == topic.name]
 
 
-class Harness:
+class Harness(Generic[A]):
     """One agent on a FakeBus: `await harness.start()`, then feed, call and tick it as the runtime would."""
 
     def __init__(self, agent: type[A], artifacts: Path, settings: Any = None) -> None:
