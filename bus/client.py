@@ -52,7 +52,7 @@ class Client:
         self.addresses = addresses
         self.publisher = Publisher(self.context, addresses, source)
         self.rejections = Rejections()
-        self._connection = Connection(self.context, addresses, self.publisher)
+        self._connection = Connection(self.context, addresses, self.publisher, self.rejections.add)
 
     @property
     def source(self) -> str:
@@ -100,13 +100,17 @@ class Client:
     def events(
         self, *topics: Topic[Any] | str, since: str | float | None = None, timeout: float | None = None
     ) -> Iterator[Event[Any]]:  # Any: a name has no struct, its data arrives as plain values
-        """Every event of `topics` from now on, and before that those recorded `since` (`10m`, or seconds).
+        """Every event of `topics` from this call on, and before that those recorded `since` (`10m`, or seconds).
 
         A topic may be a declared one, a name, or a prefix that ends in a dot. Ends after `timeout` seconds without an event.
         What does not decode is counted in `rejections` and left out.
         """
         types = {topic.name: topic.type for topic in topics if isinstance(topic, Topic)}
-        for event in self.received([topic if isinstance(topic, str) else topic.name for topic in topics], since, timeout):
+        received = self.received([topic if isinstance(topic, str) else topic.name for topic in topics], since, timeout)
+        return self._decoded(received, types)
+
+    def _decoded(self, received: Iterator[Received], types: dict[str, type[Any]]) -> Iterator[Event[Any]]:  # as above
+        for event in received:
             try:
                 yield to_event(event.topic, event.envelope, types.get(event.topic, object))
             except CorruptFrame as error:
@@ -118,6 +122,14 @@ class Client:
         subscriber = Subscriber(self.context, self.addresses, patterns or [""], on_rejected=self.rejections.add)
         try:
             subscriber.await_ready(self.publisher, CONNECT_TIMEOUT)
+        except BaseException:
+            subscriber.close()
+            raise
+        return self._read(subscriber, patterns, after, timeout)
+
+    def _read(self, subscriber: Subscriber, patterns: list[str], after: int | None, timeout: float | None) -> Iterator[Received]:
+        """History, then what arrives."""
+        try:
             seen = Seen()
             if after is not None:
                 yield from filter(seen.is_new, pages(lambda page: self.call(FETCH, page, timeout=FETCH_TIMEOUT), patterns, after))
@@ -139,7 +151,9 @@ class Client:
             self.abandon()
 
     def abandon(self) -> None:
-        """Leave at once."""
+        """Leave at once. In a forked child this does nothing: the connection is the parent's."""
+        if self.publisher.is_forked:
+            return
         self._connection.close()
         self.context.destroy(linger=500)
 

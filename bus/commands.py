@@ -16,7 +16,7 @@ from bus.subscriber import Received
 from bus.wire import CommandCall, CommandError, CommandReply, decode_data, encode_data
 
 REMEMBERED = 10_000
-"""Ids of commands kept until they expire, so that none runs twice; oldest forgotten first above this."""
+"""Ids of commands kept so that none runs twice; above this the expired ones are forgotten, then the oldest."""
 
 Run = Callable[[Answer, Any, float], Awaitable[Any]]  # requests and replies of whichever struct
 """Runs one handler with its request within so many seconds."""
@@ -73,12 +73,13 @@ class Commands:
     def _is_repeated(self, event: Received, deadline: int) -> bool:
         if not event.envelope.seq:  # a foreign caller's requests have no id to tell them apart by
             return False
-        now = clock.time_ns()
-        live = {call_id: until for call_id, until in self._seen.items() if until > now}
-        self._seen = dict(list(live.items())[-REMEMBERED:])
         call_id = event.envelope.id(event.topic)
         repeated = call_id in self._seen
         self._seen[call_id] = deadline
+        if len(self._seen) > REMEMBERED:
+            now = clock.time_ns()
+            live = [(each, until) for each, until in self._seen.items() if until > now]
+            self._seen = dict(live[-REMEMBERED // 2 :])
         return repeated
 
 

@@ -8,33 +8,34 @@ import threading
 import time as clock
 
 import msgspec
-import structlog
 import zmq
 
 from bus.address import Addresses
-from bus.errors import AgentGone, BusTimeout, CommandRefused, CorruptFrame, NoSuchAgent
+from bus.errors import AgentGone, BusTimeout, CommandRefused, CorruptFrame, NoHub, NoSuchAgent
 from bus.publisher import Publisher
 from bus.ring import FIRST_RESEND
-from bus.subscriber import Received, Subscriber, subscription
+from bus.subscriber import Received, Rejection, Subscriber, subscription
 from bus.topic import Command, Delivery, Reply, Request
 from bus.wire import Ack, CommandCall, CommandReply, decode_data, encode_data
 
 GONE_AFTER = 0.2
 """Seconds for which an agent's subscription must be away: its reply may still be on the way, or the hub restarting."""
 CLOSE_TIMEOUT = 2.0
-
-_log = structlog.get_logger()
+HUB_PATIENCE = 2.0
+"""Seconds for which a command waits for a hub that is away: its supervisor restarts it in one."""
 
 
 class Connection:
     """Serves `publisher`: its acknowledgements, its timers, and the commands that it calls."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], addresses: Addresses, publisher: Publisher) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], addresses: Addresses, publisher: Publisher, on_rejected: Rejection) -> None:
         self.publisher = publisher
+        self._on_rejected = on_rejected
+        self._closed = False
         self.inbox = f"{publisher.source[:40]}-{publisher.epoch:x}"
         self._replies: dict[str, CommandReply | None] = {}
         patterns = [f"bus.ack.{publisher.source}", f"reply.{self.inbox}"]
-        self._subscriber = Subscriber(context, addresses, patterns, planes=[Delivery.DURABLE], on_rejected=_warn)
+        self._subscriber = Subscriber(context, addresses, patterns, planes=[Delivery.DURABLE], on_rejected=on_rejected)
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._serve, name=f"bus-{publisher.source}", daemon=True)
         self._thread.start()
@@ -61,8 +62,7 @@ class Connection:
             inbox=self.inbox, deadline=clock.time_ns() + int(timeout * 1e9), request=msgspec.Raw(request)
         )  # fmt: skip
         with self.publisher.changed:
-            if not self.publisher.is_heard(Delivery.DURABLE, listening):
-                raise NoSuchAgent(f"no agent {command.agent!r} is running: bus top lists those that are")
+            self._await_listener(command, listening, timeout)
             call_id = self.publisher.send_control(command.topic, call)
             self._replies[call_id] = None
             try:
@@ -74,12 +74,26 @@ class Connection:
         return reply.result
 
     def close(self) -> None:
-        """End the I/O thread, then the sockets."""
+        """End the I/O thread, then the sockets. A second call does nothing, nor one in a forked child, where both are the parent's."""
+        if self._closed or self.publisher.is_forked:
+            return
+        self._closed = True
         os.write(self._wake_write, b"x")
         self._thread.join(CLOSE_TIMEOUT)
         self.publisher.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _await_listener(self, command: Command[Request, Reply], listening: bytes, timeout: float) -> None:
+        """Return when the agent listens. Raises NoSuchAgent at once where it does not, but for a hub that is away or came back just now."""
+        began, heard = clock.monotonic(), self.publisher.heard[Delivery.DURABLE]
+        while listening not in heard:
+            waited = clock.monotonic() - began
+            if b"" in heard and not self.publisher.hub_is_new(GONE_AFTER):
+                raise NoSuchAgent(f"no agent {command.agent!r} is running: bus top lists those that are")
+            if b"" not in heard and waited >= min(timeout, HUB_PATIENCE):
+                raise NoHub(f"{command.name}: the hub is away since {waited:.1f} s")
+            self.publisher.changed.wait(0.02)
 
     def _await_reply(self, command: Command[Request, Reply], call_id: str, listening: bytes, timeout: float) -> CommandReply:
         deadline = clock.monotonic() + timeout
@@ -121,7 +135,7 @@ class Connection:
             else:
                 self.publisher.on_ack(decode_data(event.topic, event.envelope.data, Ack))
         except CorruptFrame as error:
-            _warn(event.topic, event.event_map, str(error))
+            self._on_rejected(event.topic, event.event_map, str(error))
 
     def _on_reply(self, event: Received) -> None:
         reply = decode_data(event.topic, event.envelope.data, CommandReply)
@@ -129,7 +143,3 @@ class Connection:
             if event.envelope.cause in self._replies:
                 self._replies[event.envelope.cause] = reply
                 self.publisher.changed.notify_all()
-
-
-def _warn(topic: str, frame: bytes | msgspec.Raw, reason: str) -> None:
-    _log.warning("frame rejected", topic=topic, size=len(bytes(frame)), reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import sys
@@ -13,6 +14,7 @@ import structlog
 WAITING_LINES = 1000
 """Lines kept while the terminal takes none (honcho stopped by Ctrl-Z); what comes above is dropped, and the next line says how many."""
 EXIT_TIMEOUT = 0.5
+_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # the terminal is gone, and with it everybody who could be told
 
 
 class _Lines:
@@ -38,9 +40,11 @@ class _Lines:
     def _write(self) -> None:
         while (line := self._waiting.get()) is not None:
             try:
-                os.write(2, line.encode(errors="replace") + b"\n")
-            except OSError:  # the terminal is gone, and with it everybody who could be told
-                return
+                _write_all(line.encode(errors="replace") + b"\n")
+            except OSError as error:
+                if error.errno in _GONE:
+                    return
+                self._dropped += 1
 
     def close(self) -> None:
         """Write what waits, for at most EXIT_TIMEOUT, and end the thread."""
@@ -49,6 +53,11 @@ class _Lines:
         except queue.Full:
             return
         self._thread.join(EXIT_TIMEOUT)
+
+
+def _write_all(line: bytes) -> None:
+    while line:
+        line = line[os.write(2, line) :]
 
 
 def configure() -> Callable[[], None]:

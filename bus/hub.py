@@ -14,11 +14,14 @@ from msgspec import Struct
 from bus.address import Addresses, Plane, ipc_addresses, tcp_addresses
 from bus.home import Home
 from bus.lock import hold, is_held
+from bus.parent import is_orphaned
 from bus.topic import Delivery
 from bus.wire import MAX_ATTACHMENT, MAX_REPLY
 
 SUBSCRIBER_EVENTS = 4000
 """Events that wait for a slow subscriber: at most 256 MiB of 64 KiB ones, then it misses some and nobody else does."""
+SUBSCRIBER_POSES = 200
+"""The same for LATEST topics, whose messages may carry attachments: a reader that stalls wants the newest anyway."""
 PUBLISHER_EVENTS = 4000
 LINGER_AFTER_STOP = 4.5
 """Seconds that the hub stays for the others' last events after SIGTERM, unless the recorder has left before."""
@@ -45,23 +48,22 @@ class Hub:
             thread.join()
 
     def _serve(self, delivery: Delivery, planes: list[Plane]) -> threading.Thread:
-        largest = MAX_ATTACHMENT if delivery is Delivery.LATEST else MAX_REPLY
-        inlet = self._bind(zmq.XSUB, [plane.inlet for plane in planes], largest)
-        outlet = self._bind(zmq.XPUB, [plane.outlet for plane in planes], largest)
+        inlet = self._bind(delivery, zmq.XSUB, [plane.inlet for plane in planes])
+        outlet = self._bind(delivery, zmq.XPUB, [plane.outlet for plane in planes])
         inlet.send(b"\x01")  # everything, so that no publisher filters out its first event, and each knows that the hub is there
         thread = threading.Thread(target=_proxy, args=(inlet, outlet), name=f"hub-{delivery}")
         thread.start()
         return thread
 
-    def _bind(self, kind: int, addresses: list[str], largest: int) -> zmq.Socket[bytes]:
+    def _bind(self, delivery: Delivery, kind: int, addresses: list[str]) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.MAXMSGSIZE, largest)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_ATTACHMENT if delivery is Delivery.LATEST else MAX_REPLY)
         if kind == zmq.XSUB:
             socket.setsockopt(zmq.RCVHWM, PUBLISHER_EVENTS)
             socket.setsockopt(zmq.SNDHWM, 0)  # subscriptions beyond 1,000 are silently lost otherwise
         else:
-            socket.setsockopt(zmq.SNDHWM, SUBSCRIBER_EVENTS)
+            socket.setsockopt(zmq.SNDHWM, SUBSCRIBER_EVENTS if delivery is Delivery.DURABLE else SUBSCRIBER_POSES)
             socket.setsockopt(zmq.RCVHWM, 0)
         for address in addresses:
             socket.bind(address)
@@ -84,7 +86,7 @@ def run_hub(home: Home, tcp: str | None = None) -> None:
             signal.signal(number, lambda *_: stop.set())
         hub = Hub([ipc_addresses(home), *([tcp_addresses(tcp)] if tcp else [])])
         _log.info("hub is up", folder=str(home.sockets()), tcp=tcp)
-        while not stop.wait(0.2):
+        while not (stop.wait(1.0) or is_orphaned()):
             pass
         _await_recorder(home)
         hub.close()

@@ -7,6 +7,7 @@ socket is under `lock`.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time as clock
 from collections import Counter
@@ -20,7 +21,7 @@ import zmq
 from bus.address import Addresses
 from bus.errors import BusError, BusFull, BusTimeout, FrameTooLarge, NoHub
 from bus.ring import ResendTimer, Ring
-from bus.topic import Delivery, Topic
+from bus.topic import NAME_PATTERN, Delivery, Topic
 from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, Ack, Bye, Envelope, Floor, encode_data, encode_frame, stream_of
 
 RECONNECT_MILLISECONDS = 10  # back 7 to 21 ms after a hub restart; libzmq's own 100 takes 73 to 185
@@ -42,6 +43,8 @@ class Publisher:
         addresses: Addresses,
         source: str,
     ) -> None:
+        if not re.match(NAME_PATTERN, source):
+            raise ValueError(f"source {source!r}: want up to 63 lower-case letters, digits, - and _")
         self._addresses = addresses
         self.source = source
         self.epoch = clock.time_ns()
@@ -58,6 +61,9 @@ class Publisher:
         self.tap: Callable[[str, bytes, Envelope], None] | None = None
         self._pid = os.getpid()
         self._closed = False
+        self._resend_until = 0
+        self._hub_met = False
+        self._hub_returned: float | None = None
 
     def publish(
         self,
@@ -73,8 +79,9 @@ class Publisher:
     ) -> str:
         """Publish one event and return its id. A durable one waits up to `timeout` seconds for room, then raises BusFull.
 
-        Raises FrameTooLarge for more than 64 KiB; a failure takes no seq.
+        Raises FrameTooLarge for more than 64 KiB, ValueError for a run or cause that no reader would take; a failure takes no seq.
         """
+        self._check_process()
         fields = {"run": run, "cause": cause, "time": time or clock.time_ns(), "replay": replay, "data": encode_data(data)}
         if topic.delivery is Delivery.LATEST:
             return self._publish_unacknowledged(topic.name, Delivery.LATEST, fields, _checked(topic.name, attachments))
@@ -84,6 +91,7 @@ class Publisher:
 
     def send_control(self, topic: str, data: object, cause: str | None = None) -> str:
         """Send one event of `command.*`, `reply.*` or `bus.*`: never acknowledged, never sent again. Returns its id."""
+        self._check_process()
         fields = {"cause": cause, "time": clock.time_ns(), "data": encode_data(data)}
         return self._publish_unacknowledged(topic, Delivery.DURABLE, fields, ())
 
@@ -108,6 +116,11 @@ class Publisher:
     def is_heard(self, plane: Delivery, prefix: bytes) -> bool:
         with self.lock:
             return prefix in self.heard[plane]
+
+    def hub_is_new(self, seconds: float) -> bool:
+        """Whether the hub came back less than so long ago: others may not have found it yet. The first time does not count."""
+        with self.lock:
+            return self._hub_returned is not None and clock.monotonic() - self._hub_returned < seconds
 
     def await_listeners(self, plane: Delivery, wanted: Callable[[Set[bytes]], bool], timeout: float) -> bool:
         """Wait until the subscription prefixes that somebody holds on this plane are as `wanted`; whether they are."""
@@ -134,6 +147,8 @@ class Publisher:
             if self.ring.acknowledge(ack.last):
                 self.timer.progress(clock.monotonic(), outstanding=len(self.ring) > 0)
                 self.changed.notify_all()
+                if self.ring.acknowledged < self._resend_until:
+                    self._send_frames(self.ring.oldest())
             if ack.missing is not None:
                 self._resend_range(*ack.missing)
 
@@ -142,7 +157,7 @@ class Publisher:
         with self.lock:
             now = clock.monotonic()
             if not self._closed and self.timer.fire(now):
-                self._send_frames(self.ring.oldest())
+                self._resend()
             return None if self.timer.due is None else max(self.timer.due - now, 0.0)
 
     def close(self) -> None:
@@ -189,9 +204,17 @@ class Publisher:
         fields = {**fields, "data": msgspec.Raw(fields["data"])}
         return Envelope(source=self.source, epoch=self.epoch, seq=seq, prev=previous, **fields)
 
-    def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a child of the process that connected: sockets, threads and locks are its parent's."""
+        return os.getpid() != self._pid
+
+    def _check_process(self) -> None:
+        """Before any lock is taken: in a forked child a lock may be held by a thread that does not exist."""
+        if self.is_forked:
             raise BusError(f"{self.source} was connected before this process was forked: connect anew in the child")
+
+    def _check_usable(self) -> None:
         if self._closed:
             raise BusError(f"{self.source} is closed")
 
@@ -221,6 +244,11 @@ class Publisher:
             if not self._send(Delivery.DURABLE, [frame]):
                 return
 
+    def _resend(self) -> None:
+        """Begin to send again all that is held: the oldest now, what follows with each acknowledgement."""
+        self._resend_until = self.ring.last
+        self._send_frames(self.ring.oldest())
+
     def _resend_range(self, first: int, last: int) -> None:
         if first < self.ring.floor:
             self.send_control("bus.floor", Floor(epoch=self.epoch, floor=self.ring.floor))
@@ -239,7 +267,9 @@ class Publisher:
         if message[:1] == b"\x01":
             heard.add(message[1:])
             if message == b"\x01" and plane is Delivery.DURABLE:
-                self._send_frames(self.ring.oldest())
+                self._hub_returned = clock.monotonic() if self._hub_met else None
+                self._hub_met = True
+                self._resend()
         elif message[:1] == b"\x00":
             heard.discard(message[1:])
         self.changed.notify_all()

@@ -29,6 +29,9 @@ class Received(NamedTuple):
     attachments: tuple[bytes, ...] = ()
 
 
+LATEST_MARK = 1000
+"""A LATEST reader drains to the newest, so its mark is never reached but while it stalls; libzmq would then drop the newest."""
+
 Rejection = Callable[[str, bytes, str], None]
 """Called with the claimed topic, the frame and the reason for each one that does not decode."""
 
@@ -39,7 +42,10 @@ def subscription(pattern: str) -> bytes:
 
 
 class Subscriber:
-    """Reads the given patterns on the given planes. `newest_only` keeps one LATEST event for each source and topic of a drain."""
+    """Reads the given patterns on the given planes. `newest_only` keeps one LATEST event for each source and topic of a drain.
+
+    `high_water_mark` is how many durable and control events wait in the socket.
+    """
 
     def __init__(
         self,
@@ -121,7 +127,7 @@ def _newest(events: list[Received]) -> list[Received]:
 def _sub(context: zmq.Context[zmq.Socket[bytes]], outlet: str, plane: Delivery, high_water_mark: int) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.SNDHWM, 0)  # subscriptions beyond 1,000 are silently lost otherwise
-    socket.setsockopt(zmq.RCVHWM, high_water_mark)
+    socket.setsockopt(zmq.RCVHWM, high_water_mark if plane is Delivery.DURABLE else LATEST_MARK)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_ATTACHMENT if plane is Delivery.LATEST else MAX_REPLY)
     socket.connect(outlet)

@@ -20,6 +20,7 @@ from bus.client import Client
 from bus.errors import BusError
 from bus.home import Home, find_home
 from bus.lifecycle import EXITED, Exited
+from bus.parent import SUPERVISOR
 from bus.process import EXIT_LOCKED
 
 FIRST_DELAY = 0.5
@@ -28,7 +29,7 @@ HEALTHY_SECONDS = 60.0
 """An uptime after which the next failure counts as the first one."""
 FAILURES = 8
 """Failures in a row after which the supervisor gives up, says so, and stays."""
-PATIENCE = {"hub": 4.8, "recorder": 4.2}
+PATIENCE = {"hub": 4.8, "recorder": 4.6}
 """Seconds from SIGTERM to SIGKILL: the recorder leaves after everybody's last event, the hub after the recorder."""
 AGENT_PATIENCE = 3.0
 REPORT_TIMEOUT = 10.0
@@ -45,7 +46,7 @@ class Backoff:
     def after(self, uptime: float) -> float | None:
         """Seconds to wait after an exit with this uptime; None when it is time to give up."""
         self.failures = 1 if uptime >= HEALTHY_SECONDS else self.failures + 1
-        if self.failures > FAILURES:
+        if self.failures >= FAILURES:
             return None
         return min(FIRST_DELAY * 2.0 ** (self.failures - 1), LAST_DELAY)
 
@@ -92,7 +93,13 @@ class Supervisor:
         return 0
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **caches(self.home), "BUS_HOME": str(self.home.root), "BUS_RESTARTS": str(self.restarts)}
+        environment = {
+            **os.environ,
+            **caches(self.home),
+            "BUS_HOME": str(self.home.root),
+            "BUS_RESTARTS": str(self.restarts),
+            SUPERVISOR: str(os.getpid()),
+        }
         return subprocess.Popen([sys.executable, "-m", "bus.process", self.name], env=environment, stdin=subprocess.DEVNULL)
 
     def _watch(self, child: subprocess.Popen[bytes]) -> None:

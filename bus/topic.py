@@ -24,6 +24,7 @@ ArtifactPath = Annotated[str, Meta(pattern=r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00
 """A path below `artifacts/`: relative, without `..`."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 
+_LONGEST_NAME = 200  # a frame's topic may have 255 bytes, of which `command.` takes some
 _WORD = r"[a-z][a-z0-9_]*"
 _TOPIC_NAME = re.compile(rf"{_WORD}(\.{_WORD}){{1,3}}")
 _COMMAND_NAME = re.compile(rf"{_WORD}\.{_WORD}")
@@ -54,7 +55,7 @@ class Topic(Generic[T]):
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if not _TOPIC_NAME.fullmatch(self.name):
+        if len(self.name) > _LONGEST_NAME or not _TOPIC_NAME.fullmatch(self.name):
             raise ValueError(f"topic name {self.name!r}: want two to four lower-case words joined by dots, as train.step")
 
 
@@ -70,7 +71,7 @@ class Command(Generic[Request, Reply]):
     reply: type[Reply]
 
     def __post_init__(self) -> None:
-        if not _COMMAND_NAME.fullmatch(self.name):
+        if len(self.name) > _LONGEST_NAME or not _COMMAND_NAME.fullmatch(self.name):
             raise ValueError(f"command name {self.name!r}: want agent.verb, as trainer.start")
 
     @property

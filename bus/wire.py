@@ -114,8 +114,13 @@ def encode_data(data: object) -> bytes:
 
 
 def encode_frame(topic: str, envelope: Envelope) -> bytes:
-    """The frame of one event. Raises FrameTooLarge."""
-    frame = topic.encode() + _ONE_EVENT + _encoder.encode(envelope)
+    """The frame of one event. Raises FrameTooLarge, and ValueError for a field that no reader would take: it would be a hole for ever."""
+    event_map = _encoder.encode(envelope)
+    try:
+        _envelope.decode(event_map)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{topic}: {error}") from error
+    frame = topic.encode() + _ONE_EVENT + event_map
     limit = frame_limit(topic)
     if len(frame) > limit:
         raise _too_large(topic, len(frame), limit)

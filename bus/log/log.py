@@ -28,7 +28,7 @@ from bus.topic import Delivery
 from bus.wire import Envelope, stream_of
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-_CLOSED_AT_ONCE = 16 * 1024 * 1024  # bytes: rewriting more would keep a shutdown waiting
+_CLOSED_AT_ONCE = 4 * 1024 * 1024  # bytes: rewriting more would keep a shutdown waiting
 _SEQUENCE = 2**32
 
 
