@@ -81,7 +81,8 @@ class Agent:
 
     `name` defaults to the class's name in lower case; `nice` is the niceness of its process, 10 for heavy computing.
     Handlers may be plain or async; plain ones run on the event loop and must be quick. `start`, `stop` and `close` may be
-    overridden, plain or async. Publishing is safe from any thread. `rates` is what each topic promises, in events a second.
+    overridden, plain or async. Publishing is safe from any thread. `rates` is what each topic promises, in events a second;
+    `versions` what the agent is made of, for its manifest.
     """
 
     name: ClassVar[str]
@@ -101,6 +102,7 @@ class Agent:
         self.state: AgentState = "starting"
         self.reason: str | None = None
         self.parts: list[Part] = []
+        self.versions: dict[str, str] = {}
         self.rates = {topic.name: topic.rate_hz for topic in self.publishes if topic.rate_hz}
 
     def connected(self, client: Client) -> None:

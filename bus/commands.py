@@ -13,7 +13,7 @@ from bus.agent import Answer
 from bus.errors import CommandRefused, CorruptFrame, FrameTooLarge
 from bus.publisher import Publisher
 from bus.subscriber import Received
-from bus.wire import CommandCall, CommandError, CommandReply, decode_data, encode_data
+from bus.wire import CommandCall, CommandError, CommandReply, decode_data, encodable, encode_data
 
 REMEMBERED = 10_000
 """Ids of commands kept so that none runs twice; above this the expired ones are forgotten, then the oldest."""
@@ -84,4 +84,4 @@ class Commands:
 
 
 def _error(code: str, message: str) -> CommandReply:
-    return CommandReply(error=CommandError(code=code, message=message[:2000]))
+    return CommandReply(error=CommandError(code=code, message=encodable(message)[:2000]))

@@ -19,11 +19,12 @@ from bus.errors import BusFull, CommandRefused, CorruptFrame
 from bus.event import Event
 from bus.lifecycle import ERROR, HandlerError
 from bus.subscriber import Received
-from bus.wire import to_event
+from bus.wire import encodable, to_event
 
 WAITING_EVENTS = 1000
 """Events that wait for one async handler before the agent stops reading."""
 _TRACEBACK = 8000
+_MESSAGE = 2000
 
 _log = structlog.get_logger()
 
@@ -31,10 +32,15 @@ Handler = Callable[[Event[Any]], Any]  # any topic's struct; None or an awaitabl
 
 
 class Dispatch:
-    """The handlers of one agent. Plain ones run at once, in order; each async one has a queue and a task of its own."""
+    """The handlers of one agent. Plain ones run at once, in order; each async one has a queue and a task of its own.
 
-    def __init__(self, agent: Agent, client: Client) -> None:
+    `failure` is what ended a task that should never end by itself; `on_failure` is called then.
+    """
+
+    def __init__(self, agent: Agent, client: Client, on_failure: Callable[[], None]) -> None:
         self.received = 0
+        self.failure: Exception | None = None
+        self._on_failure = on_failure
         self._agent = agent
         self._client = client
         self._handlers: dict[str, list[OnTopic]] = defaultdict(list)
@@ -64,7 +70,7 @@ class Dispatch:
                 await self._handle(entry, event)
 
     def spawn(self, coroutine: Awaitable[None]) -> None:
-        """Run a coroutine as a task that `close` cancels; what it raises is reported."""
+        """Run a coroutine as a task that `close` cancels; what it raises is this agent's failure."""
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -78,9 +84,10 @@ class Dispatch:
 
     def report(self, handler: str, error: Exception) -> None:
         """Publish an exception as `agent.error`, without ever blocking on it."""
-        _log.error("handler failed", handler=handler, error=type(error).__name__, message=str(error))
-        text = "".join(traceback.format_exception(error))[-_TRACEBACK:]
-        data = HandlerError(handler=handler, error=type(error).__name__, message=str(error)[:2000], traceback=text)
+        message = encodable(str(error))[:_MESSAGE]
+        text = encodable("".join(traceback.format_exception(error)))[-_TRACEBACK:]
+        _log.error("handler failed", handler=handler, error=type(error).__name__, message=message)
+        data = HandlerError(handler=handler, error=type(error).__name__, message=message, traceback=text)
         with contextlib.suppress(BusFull):  # it is in the operator's log, and blocking here would hide more
             self._client.publish(ERROR, data, timeout=0)
 
@@ -95,7 +102,8 @@ class Dispatch:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            self.report("runtime", error)
+            self.failure = self.failure or error
+            self._on_failure()
 
     async def _handle(self, entry: OnTopic, received: Received) -> None:
         try:

@@ -73,7 +73,7 @@ def manifest(agent: Agent, dispatch: Dispatch) -> Manifest:
         publishes=sorted(topic.name for topic in agent.publishes),
         reads=sorted(pattern for pattern in dispatch.patterns if not pattern.startswith("command.")),
         answers=sorted(entry.command.name for entry in dispatch.answers),
-        versions={"python": platform.python_version(), "zeropoint-bus": version("zeropoint-bus")},
+        versions={"python": platform.python_version(), "zeropoint-bus": version("zeropoint-bus"), **agent.versions},
         parts=agent.parts,
         settings=_scalars(agent.settings),
         pid=os.getpid(),

@@ -103,7 +103,7 @@ class Exited(Struct, frozen=True, kw_only=True):
 
 
 class Stopped(Struct, frozen=True, kw_only=True):
-    """An agent leaves, with everything it published on disk. `uptime` in seconds."""
+    """An agent leaves: its last event, before it flushes. `uptime` in seconds."""
 
     uptime: float
 

@@ -20,6 +20,7 @@ from bus.heartbeat import Pulse, manifest
 from bus.home import Home
 from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, AgentState, StateChanged, Stopped
 from bus.lock import hold
+from bus.parent import is_orphaned
 from bus.settings import load
 from bus.subscriber import Subscriber
 from bus.topic import Topic
@@ -59,7 +60,8 @@ class AgentBus:
 
     def state_changed(self, state: AgentState, reason: str | None) -> None:
         _log.info(state, **({"reason": reason} if reason else {}))
-        self.client.publish(STATE, StateChanged(state=state, reason=reason))
+        with contextlib.suppress(BusFull):  # the heartbeat carries it all the same, and nobody may wait only to say how it is
+            self.client.publish(STATE, StateChanged(state=state, reason=reason), timeout=0)
 
 
 async def _run(kind: type[Agent], home: Home, settings: Any) -> None:  # settings: the agent's own struct
@@ -84,15 +86,13 @@ class Runtime:
         self.agent = agent
         self.client = client
         self.stopping = stopping
-        self.dispatch = Dispatch(agent, client)
+        self.dispatch = Dispatch(agent, client, stopping.set)
         self.pulse = Pulse(agent, client, self.dispatch)
-        self._readable = asyncio.Event()
-        self._parent = os.getppid()
 
     async def reach_hub(self) -> bool:
         """Wait for the hub, however long it takes. False where the agent was told to stop before."""
         warn_at = clock.monotonic() + HUB_PATIENCE
-        while not self.stopping.is_set():
+        while not (self.stopping.is_set() or is_orphaned()):
             try:
                 await asyncio.to_thread(self.client.await_ready, _HUB_POLL)
                 return True
@@ -103,7 +103,10 @@ class Runtime:
         return False
 
     async def run(self) -> None:
-        """Start the agent, serve it until it is told to stop, and leave with everything on disk."""
+        """Start the agent, serve it until it is told to stop, and leave with everything on disk.
+
+        Raises what ended one of the runtime's own tasks: without it the agent would be deaf or dumb, and a supervisor restarts it.
+        """
         subscriber = Subscriber(
             self.client.context,
             self.client.addresses,
@@ -120,6 +123,8 @@ class Runtime:
                 await self.dispatch.guard("close")
         finally:
             subscriber.close()
+        if self.dispatch.failure is not None:
+            raise self.dispatch.failure
 
     async def _serve(self, subscriber: Subscriber) -> None:
         """Be of use from the manifest to the last flush."""
@@ -127,8 +132,6 @@ class Runtime:
             self.agent.set_state("running")
         self.client.publish(MANIFEST, manifest(self.agent, self.dispatch))
         await asyncio.to_thread(subscriber.await_ready, self.client.publisher, HUB_PATIENCE)
-        for descriptor in subscriber.filenos():
-            asyncio.get_running_loop().add_reader(descriptor, self._readable.set)
         self.dispatch.spawn(self._read(subscriber))
         self.dispatch.spawn(self._live())
         for timer in self.dispatch.timers:
@@ -141,7 +144,8 @@ class Runtime:
         self.agent.state = "stopping"
         await self.dispatch.guard("stop")
         await self.dispatch.close()
-        self.client.publish(STOPPED, Stopped(uptime=self.pulse.uptime))
+        with contextlib.suppress(BusFull):  # the flush says what is missing
+            self.client.publish(STOPPED, Stopped(uptime=self.pulse.uptime), timeout=0)
         try:
             await asyncio.to_thread(self.client.flush, FLUSH_TIMEOUT)
         except BusTimeout as error:
@@ -154,8 +158,7 @@ class Runtime:
                 for event in subscriber.drain(_BATCH):
                     await self.dispatch.deliver(event)
                 await asyncio.sleep(0)
-            await self._readable.wait()
-            self._readable.clear()
+            await _readable(subscriber)
 
     async def _tick(self, timer: Timer) -> None:
         """Call a timer's handler at its period; what a slow call misses is left out."""
@@ -173,7 +176,20 @@ class Runtime:
             for rejected in self.client.rejections.due():
                 with contextlib.suppress(BusFull):  # counted in the heartbeat all the same
                     self.client.publish(REJECTED, rejected, timeout=0)
-            if os.getppid() != self._parent:
+            if is_orphaned():
                 _log.warning("the supervisor is gone: stopping")
                 self.stopping.set()
             await asyncio.sleep(LIVENESS_SECONDS)
+
+
+async def _readable(subscriber: Subscriber) -> None:
+    """Return when something may have arrived. The descriptors are watched only meanwhile: they stay readable until the socket is read."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    for descriptor in subscriber.filenos():
+        loop.add_reader(descriptor, arrived.set)
+    try:
+        if not subscriber.wait(0):
+            await arrived.wait()
+    finally:
+        for descriptor in subscriber.filenos():
+            loop.remove_reader(descriptor)

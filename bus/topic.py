@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 T = TypeVar("T")
 Request = TypeVar("Request")
@@ -28,6 +28,10 @@ _LONGEST_NAME = 200  # a frame's topic may have 255 bytes, of which `command.` t
 _WORD = r"[a-z][a-z0-9_]*"
 _TOPIC_NAME = re.compile(rf"{_WORD}(\.{_WORD}){{1,3}}")
 _COMMAND_NAME = re.compile(rf"{_WORD}\.{_WORD}")
+
+
+class Nothing(Struct, frozen=True, kw_only=True):
+    """A command without arguments."""
 
 
 class Delivery(StrEnum):

@@ -127,6 +127,11 @@ def encode_frame(topic: str, envelope: Envelope) -> bytes:
     return frame
 
 
+def encodable(text: str) -> str:
+    """`text` with what UTF-8 cannot say written out: an exception may quote a file name that is no text."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def frame_limit(topic: str) -> int:
     """The largest frame of this topic, in bytes."""
     return MAX_REPLY if topic.startswith("reply.") else MAX_FRAME

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from bus.topic import Command, Topic
+from bus.topic import Command, Nothing, Topic
 
 
 class Energy(Struct, frozen=True, kw_only=True):
@@ -49,10 +49,6 @@ class Sample(Struct, frozen=True, kw_only=True):
     source: str | None = None
     method: Literal["counter", "integrated", "mixed"] | None = None
     recorded: bool = False
-
-
-class Nothing(Struct, frozen=True, kw_only=True):
-    """A command without arguments."""
 
 
 class SetRate(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bus.topic import ArtifactPath, Command, Name, Sha256, Topic
+from bus.topic import ArtifactPath, Command, Name, Nothing, Sha256, Topic
 
 
 class Artifact(Struct, frozen=True, kw_only=True):
@@ -47,10 +47,6 @@ class Folders(Struct, frozen=True, kw_only=True):
     """Folders below `artifacts/`."""
 
     folders: list[str]
-
-
-class Nothing(Struct, frozen=True, kw_only=True):
-    """A command without arguments."""
 
 
 class RecorderStatus(Struct, frozen=True, kw_only=True):

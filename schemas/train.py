@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from bus.topic import ArtifactPath, Command, Name, RecipeName, Sha256, Topic
+from bus.topic import ArtifactPath, Command, Name, Nothing, RecipeName, Sha256, Topic
 
 
 class Hyperparameters(Struct, frozen=True, kw_only=True):
@@ -146,10 +146,6 @@ class Run(Struct, frozen=True, kw_only=True):
     """The run that a command started or changed."""
 
     run: Name
-
-
-class Nothing(Struct, frozen=True, kw_only=True):
-    """A command without arguments."""
 
 
 State = Literal["idle", "preparing", "training", "paused", "stopping", "done", "failed"]

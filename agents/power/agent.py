@@ -19,6 +19,7 @@ from agents.power.sensor import Sensor
 from bus.agent import Agent, answers
 from bus.errors import BusFull, CommandRefused
 from bus.lifecycle import PartKind
+from bus.topic import Nothing
 from schemas import power
 
 SLOWEST_HZ = 0.1
@@ -67,7 +68,7 @@ class Power(Agent):
         return power.Rate(hz=self.pace.hz)
 
     @answers(power.STATUS)
-    def status(self, request: power.Nothing) -> power.Status:
+    def status(self, request: Nothing) -> power.Status:
         return power.Status(
             hz=self.pace.hz,
             joules=self.meter.joules,

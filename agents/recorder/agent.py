@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Set
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from agents.recorder.compactor import Compactor
 from agents.recorder.intake import Intake
 from agents.recorder.projections import Projector
 from agents.recorder.run_files import RunFiles
-from bus.agent import Agent, answers
+from bus.agent import Agent, Bus, answers
 from bus.client import Client
 from bus.errors import BusFull, CommandRefused
 from bus.history import FETCH, LAST, Fetch, Fetched, Last
@@ -26,7 +27,7 @@ from bus.lifecycle import TOPICS
 from bus.log.info import inspect
 from bus.log.log import Committed, Log
 from bus.subscriber import Subscriber
-from bus.topic import Delivery
+from bus.topic import Delivery, Nothing
 from bus.wire import decode_envelope
 from schemas import catalogue, system
 
@@ -38,7 +39,7 @@ QUIET = 0.1
 """Seconds without a new event after the last of them has left."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class RecorderSettings(Struct, frozen=True, kw_only=True):
     """`segment_bytes`: the size at which the open segment is closed and compressed."""
 
     segment_bytes: Annotated[int, Meta(ge=64 * 1024)] = 64 * 1024 * 1024
@@ -48,9 +49,14 @@ class Recorder(Agent):
     """Keeps every event, acknowledges what is on disk, answers for the past, and writes the files that a run leaves."""
 
     publishes = (system.GAP, system.PROJECTED)
-    Settings = Settings
+    Settings = RecorderSettings
 
     client: Client
+
+    def __init__(self, bus: Bus, settings: RecorderSettings, artifacts: Path) -> None:
+        super().__init__(bus, settings, artifacts)
+        self._troubles: dict[str, str | None] = {}
+        self._lock = threading.Lock()
 
     def connected(self, client: Client) -> None:
         """Take the connection itself: the recorder receives everything, and acknowledges."""
@@ -72,7 +78,7 @@ class Recorder(Agent):
         )
         subscriber.await_ready(self.client.publisher, 5.0)
         self.receiver = Receiver(subscriber, self._on_fatal)
-        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector_error)
+        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector)
         self.compactor = Compactor(self.artifacts / "log", self._on_compaction_error)
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, self.receiver, self._on_committed, self._on_degraded, self._on_fatal
@@ -81,14 +87,16 @@ class Recorder(Agent):
         self.committer.start()
 
     async def stop(self) -> None:
-        """Wait until everybody else has left and nothing more arrives."""
+        """Wait until everybody else has left and nothing more arrives; not where nothing could be kept of it."""
+        if self._troubles.get("log"):
+            return
         await asyncio.to_thread(self.client.publisher.await_listeners, Delivery.DURABLE, self._is_alone, LAST_EVENTS)
         await asyncio.sleep(QUIET)
 
     async def close(self) -> None:
-        self.receiver.close()
-        self.intake.end((self.name, self.client.publisher.epoch))
+        await asyncio.to_thread(self.receiver.close)
         await asyncio.to_thread(self.committer.close)
+        self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
         await asyncio.to_thread(self.projector.close)
         await asyncio.to_thread(self.compactor.close)
         await asyncio.to_thread(self.recording.close)
@@ -110,7 +118,7 @@ class Recorder(Agent):
         return system.Folders(folders=[str(folder.relative_to(self.artifacts)) for folder in folders])
 
     @answers(system.STATUS)
-    async def status(self, request: system.Nothing) -> system.RecorderStatus:
+    async def status(self, request: Nothing) -> system.RecorderStatus:
         segments = await asyncio.to_thread(inspect, self.artifacts / "log")
         return system.RecorderStatus(
             state=self.state,
@@ -123,9 +131,9 @@ class Recorder(Agent):
         )
 
     def _is_alone(self, listeners: Set[bytes]) -> bool:
-        """Whether no other publisher listens for its acknowledgements any more."""
-        own = f"bus.ack.{self.name}\0".encode()
-        return not any(prefix.startswith(b"bus.ack.") and prefix != own for prefix in listeners)
+        """Whether nobody else who has published still listens for acknowledgements. Who only watches is not waited for."""
+        sources = {source for source, _ in list(self.intake.streams)} - {self.name}
+        return not any(f"bus.ack.{source}\0".encode() in listeners for source in sources)
 
     def _forget_own_streams(self) -> None:
         """Earlier recorders of this log are gone: this one holds its lock."""
@@ -146,10 +154,16 @@ class Recorder(Agent):
             self.compactor.wake()
 
     def _on_degraded(self, reason: str | None) -> None:
-        if reason is None:
-            self.set_state("running")
-        else:
-            self.set_state("degraded", f"{reason}: nothing is acknowledged until the disk takes it")
+        self._trouble("log", reason and f"{reason}: nothing is acknowledged until the disk takes it")
+
+    def _trouble(self, part: str, reason: str | None) -> None:
+        """Note what is wrong with one part, None: nothing any more; the state says what is wrong with any."""
+        with self._lock:
+            if self._troubles.get(part) == reason:
+                return
+            self._troubles[part] = reason
+            reasons = [each for each in self._troubles.values() if each]
+        self.set_state("degraded" if reasons else "running", "; ".join(reasons) or None)
 
     def _on_fatal(self, error: Exception) -> None:
         """A recorder without its threads would acknowledge nothing for ever: end, and let the supervisor start another."""
@@ -162,9 +176,10 @@ class Recorder(Agent):
             folder = Path("runs") / files.run
             self.publish(system.PROJECTED, system.Projected(folder=str(folder), files=files.names), run=files.run)
 
-    def _on_projector_error(self, error: Exception) -> None:
-        self.log.error("run files are no longer written", error=type(error).__name__, message=str(error))
-        self.set_state("degraded", f"run files are no longer written: {error}")
+    def _on_projector(self, error: Exception | None) -> None:
+        if error is not None:
+            self.log.error("run files are not written", exc_info=error)
+        self._trouble("run files", None if error is None else f"run files are not written: {error}")
 
     def _on_compaction_error(self, error: Exception) -> None:
         self.log.error("a finished segment could not be compressed, and stays as it is", error=type(error).__name__, message=str(error))

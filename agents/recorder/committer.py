@@ -61,7 +61,7 @@ class Receiver:
         try:
             while not self._stopping.is_set():
                 if self._subscriber.wait(_POLL):
-                    self._hand_over(self._subscriber.drain(BATCH_EVENTS))
+                    self._hand_over([event._replace(attachments=()) for event in self._subscriber.drain(BATCH_EVENTS)])
         except Exception as error:  # the end of a thread without which nothing is recorded
             self._on_fatal(error)
         finally:
@@ -109,9 +109,16 @@ class Committer:
         self._thread.start()
 
     def tap(self, topic: str, event_map: bytes, envelope: Envelope) -> None:
-        """Take one durable event of the recorder itself, which needs no hub to reach its own log."""
-        self._own.append(Received(topic, Delivery.DURABLE, Raw(event_map), envelope))
-        self._receiver.wake()
+        """Take one durable event of the recorder itself, which needs no hub to reach its own log.
+
+        What the committer itself has to say (a gap) belongs into the group that it is about to commit.
+        """
+        event = Received(topic, Delivery.DURABLE, Raw(event_map), envelope)
+        if threading.current_thread() is self._thread:
+            self._intake.take(event)
+        else:
+            self._own.append(event)
+            self._receiver.wake()
 
     def close(self) -> None:
         """Commit what has arrived, and end."""
@@ -123,8 +130,9 @@ class Committer:
             while not (self._stopping.is_set() and not self._own and self._receiver.is_idle):
                 for event in self._gather():
                     self._intake.take(event)
-                if self._commit():
-                    self._acknowledge()
+                if not self._commit():
+                    return
+                self._acknowledge()
         except Exception as error:  # the end of a thread without which nothing is acknowledged
             self._on_fatal(error)
 
@@ -142,18 +150,18 @@ class Committer:
 
     def _commit(self) -> bool:
         """Sync the group, however long the disk refuses. False when told to stop before it is on disk."""
-        reason = None
+        degraded = False
         while True:
             try:
                 self._on_committed(self._log.commit())
                 break
             except LogWriteError as error:
-                if reason is None:
+                if not degraded:
                     self._on_degraded(str(error))
-                reason = str(error)
+                degraded = True
                 if self._stopping.wait(RETRY_SECONDS):
                     return False
-        if reason is not None:
+        if degraded:
             self._on_degraded(None)
         return True
 

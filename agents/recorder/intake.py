@@ -17,8 +17,8 @@ from schemas.system import Gap
 
 MOST_STREAMS = 10_000
 """Publishers that have not said goodbye; what is claimed beyond that is rejected, since strangers choose the names."""
-MOST_HELD = 20_000
-"""Events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
+MOST_HELD = 64 * 1024 * 1024
+"""Bytes of events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
 
 MOST_TOPICS = 256
 
@@ -33,6 +33,7 @@ class Intake:
         self.recorded: Counter[str] = Counter()
         self.streams: dict[Key, Stream[Received]] = {key: Stream(last=last) for key, last in log.streams.items()}
         self.touched: set[Key] = set()
+        self._held_bytes = 0
         self._log = log
         self._own_source = own_source
         self._on_rejected = on_rejected
@@ -66,7 +67,9 @@ class Intake:
 
     def end(self, key: Key) -> None:
         """Forget a stream: its publisher said goodbye, or is known to be gone."""
-        if self.streams.pop(key, None) is not None:
+        stream = self.streams.pop(key, None)
+        if stream is not None:
+            self._held_bytes -= _size(stream)
             self._log.end_stream(*key)
 
     def _take_durable(self, event: Received) -> None:
@@ -76,10 +79,17 @@ class Intake:
             return
         self.touched.add(key)
         stream = self.streams.setdefault(key, Stream())
-        if event.envelope.seq > stream.last + 1 and self.held >= MOST_HELD:
+        size = len(bytes(event.event_map))
+        if event.envelope.seq > stream.last + 1 and self._held_bytes + size > MOST_HELD:
             return
-        for ready in stream.offer(event.envelope.seq, event):
+        self._move(stream, lambda: stream.offer(event.envelope.seq, event))
+
+    def _move(self, stream: Stream[Received], step: Callable[[], list[Received]]) -> None:
+        """Let the stream take a step, append what is ready, and keep count of what it holds."""
+        before = _size(stream)
+        for ready in step():
             self._append(ready)
+        self._held_bytes += _size(stream) - before
 
     def _take_control(self, event: Received) -> None:
         try:
@@ -94,13 +104,16 @@ class Intake:
         """The publisher cannot send what is missing: record the gap and go on."""
         key = (source, floor.epoch)
         stream = self.streams.get(key)
-        lost = stream.raise_to(floor.floor) if stream is not None else None
-        if stream is None or lost is None:
-            return
-        self._on_gap(Gap(source=source, epoch=floor.epoch, first=lost[0], last=lost[1]))
-        self.touched.add(key)
-        for ready in stream.release():
-            self._append(ready)
+        if stream is not None:
+            self.touched.add(key)
+            self._move(stream, lambda: self._give_up(key, stream, floor))
+
+    def _give_up(self, key: Key, stream: Stream[Received], floor: Floor) -> list[Received]:
+        """Record what the publisher cannot send, before what follows it. Returns what now follows without a gap."""
+        lost = stream.raise_to(floor.floor)
+        if lost is not None:
+            self._on_gap(Gap(source=key[0], epoch=key[1], first=lost[0], last=lost[1]))
+        return stream.release()
 
     def _take_bye(self, source: str, bye: Bye) -> None:
         key = (source, bye.epoch)
@@ -117,3 +130,8 @@ class Intake:
         if topic.startswith(("command.", "reply.")):
             return topic.partition(".")[0] + "."
         return topic if topic in self.recorded or len(self.recorded) < MOST_TOPICS else "other"
+
+
+def _size(stream: Stream[Received]) -> int:
+    """Bytes that a stream holds above its gap: nothing, but for a thousand events at most."""
+    return sum(len(bytes(event.event_map)) for event in stream.held.values())

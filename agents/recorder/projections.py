@@ -43,6 +43,8 @@ LINKS = {
 PAUSE = 0.5
 """Seconds between two looks at the log, where no commit says that it has grown."""
 
+RETRY_SECONDS = 5.0
+"""Between two attempts to write run files."""
 CLOSE_TIMEOUT = 2.0
 
 _log = structlog.get_logger()
@@ -111,10 +113,13 @@ class Projection:
 class Projector:
     """Keeps the newest run's files up with the log, on a thread of its own.
 
-    `on_finished` is called with each run whose files are complete, `on_error` with what made the thread stop.
+    `on_finished` is called with each run whose files are complete, `on_error` with what keeps them from being written, and with
+    None when they are again.
     """
 
-    def __init__(self, artifacts: Path, log: Log, on_finished: Callable[[RunFiles], None], on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, artifacts: Path, log: Log, on_finished: Callable[[RunFiles], None], on_error: Callable[[Exception | None], None]
+    ) -> None:
         self._artifacts = artifacts
         self._log = log
         self._on_finished = on_finished
@@ -146,16 +151,30 @@ class Projector:
         self._thread.join(CLOSE_TIMEOUT)
 
     def _run(self) -> None:
-        try:
-            self._cursor = self._newest_start()
-            while not self._stopping.is_set():
-                self._catch_up()
-                self._grown.wait(PAUSE)
-                self._grown.clear()
+        failed = False
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except Exception as error:  # a full disk, a damaged log: the files are made anew when it is mended
+                if not failed:
+                    self._on_error(error)
+                failed = True
+                self._stopping.wait(RETRY_SECONDS)
+            else:
+                failed = False
+
+    def _follow(self) -> None:
+        """Make the newest run's files again, then keep them up with the log until the end."""
+        with self._lock:
+            self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
+        self._catch_up()
+        self._on_error(None)
+        while not self._stopping.is_set():
+            self._grown.wait(PAUSE)
+            self._grown.clear()
             self._catch_up()
-            self._projection.close()
-        except Exception as error:  # the end of a thread: nobody else could report it
-            self._on_error(error)
+        self._catch_up()
+        self._projection.close()
 
     def _newest_start(self) -> int:
         """The log time just before the newest run began: its files are made again from there."""

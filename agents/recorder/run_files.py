@@ -14,6 +14,8 @@ from msgspec import Struct
 from bus.event import Event
 from schemas import power, train
 
+SUMMARY_STEPS = 10
+"""Steps after which run.json is written anew while a run goes on."""
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
 
 
@@ -65,9 +67,10 @@ class RunFiles:
         for link in (self.folder / "checkpoints").iterdir():
             link.unlink()
         self.summary = _begin(event.run, event)
-        self._files = {name: (self.folder / name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", "sys_power.jsonl")}
+        self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", "sys_power.jsonl")}
+        self._shown = False
+        self._summarised = 0
         self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
-        self._write_summary()
 
     @property
     def run(self) -> str:
@@ -78,7 +81,7 @@ class RunFiles:
         """The files of this run, relative to its folder."""
         return ["run.json", *self._files, *(f"checkpoints/{link.name}" for link in sorted((self.folder / "checkpoints").iterdir()))]
 
-    def add(self, event: Event[Any]) -> None:  # Any: one of the topics that `run_projection.TOPICS` lists
+    def add(self, event: Event[Any]) -> None:  # Any: one of the topics that `projections.TOPICS` lists
         """Take one event of this run, or a power reading within its times."""
         match event.data:
             case train.Step():
@@ -95,9 +98,14 @@ class RunFiles:
                 self._end("failed", event.time, f"{event.data.error}: {event.data.message}")
 
     def flush(self) -> None:
-        """Let readers see what was added."""
-        for file in self._files.values():
+        """Let readers see what was added. The first time, the files take the place of earlier ones, which nobody sees half made again."""
+        for name, file in self._files.items():
             file.flush()
+            if not self._shown:
+                self._new(name).replace(self.folder / name)
+        first, self._shown = not self._shown, True
+        if first or self.summary.steps - self._summarised >= SUMMARY_STEPS:
+            self._write_summary()
 
     def interrupt(self) -> None:
         """Another run began, and this one never said how it ended."""
@@ -106,9 +114,13 @@ class RunFiles:
         self.close()
 
     def close(self) -> None:
+        self.flush()
         self._write_summary()
         for file in self._files.values():
             file.close()
+
+    def _new(self, name: str) -> Path:
+        return self.folder / f".{name}.new"
 
     def _add_step(self, step: train.Step) -> None:
         self._files["loss_curve.csv"].write(",".join(repr(getattr(step, column)) for column in CURVE_COLUMNS) + "\n")
@@ -151,8 +163,11 @@ class RunFiles:
         self._write_summary()
 
     def _write_summary(self) -> None:
-        """Whole or not at all: a reader never sees half a run.json."""
-        temporary = self.folder / ".run.json.new"
+        """Whole or not at all: a reader never sees half a run.json, nor one that is still being made again."""
+        if not self._shown:
+            return
+        self._summarised = self.summary.steps
+        temporary = self._new("run.json")
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.summary), indent=2) + b"\n")
         temporary.replace(self.folder / "run.json")
 

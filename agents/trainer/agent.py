@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from importlib.metadata import version
 from pathlib import Path
 
 from agents.trainer import plan
@@ -12,6 +13,7 @@ from bus.agent import Agent, Bus, answers, on
 from bus.errors import CommandRefused
 from bus.event import Event
 from bus.store import Store
+from bus.topic import Nothing
 from schemas import power, train
 from schemas.system import ARTIFACT
 
@@ -44,6 +46,7 @@ class Trainer(Agent):
 
     def start(self) -> None:
         self.declare("training", "real", "tinygrad computes every loss and weight; the device is named by train.run.started")
+        self.versions = {"tinygrad": version("tinygrad"), "numpy": version("numpy")}
         self.worker.open()
         if not self.settings.autostart:
             self.set_state("waiting", "a run begins with `bus call trainer.start`")
@@ -67,21 +70,21 @@ class Trainer(Agent):
         return self._start(request)
 
     @answers(train.STOP)
-    def stop_run(self, request: train.Nothing) -> train.Run:
+    def stop_run(self, request: Nothing) -> train.Run:
         run = self._run_in_progress()
         self.worker.controls.stop()
         return run
 
     @answers(train.PAUSE)
-    def pause(self, request: train.Nothing) -> train.Run:
+    def pause(self, request: Nothing) -> train.Run:
         return self._hold(True)
 
     @answers(train.RESUME)
-    def resume(self, request: train.Nothing) -> train.Run:
+    def resume(self, request: Nothing) -> train.Run:
         return self._hold(False)
 
     @answers(train.STATUS)
-    def status(self, request: train.Nothing) -> train.Status:
+    def status(self, request: Nothing) -> train.Status:
         return self.worker.status()
 
     @answers(train.SAMPLE)

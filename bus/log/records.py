@@ -97,7 +97,7 @@ def walk(buffer: bytes, at: int) -> Iterator[tuple[int, int, int]]:
 
 def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterator[Entry]:
     """The messages that `query` wants among the records of `buffer`; `channels` learns the new ones. Raises BadRecord."""
-    wanted = {number for number, (topic, _) in channels.items() if query.wants(topic)}
+    wanted: dict[int, bool] = {}  # asked only of channels that occur: there may be thousands, and a group has few
     for opcode, start, end in walk(buffer, at):
         if opcode == Opcode.MESSAGE:
             if end - start < _MESSAGE_BODY.size:
@@ -105,7 +105,7 @@ def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterat
             number, sequence, log_time, publish_time = _MESSAGE_BODY.unpack_from(buffer, start)
             if number not in channels:
                 raise BadRecord(start, f"message of the unknown channel {number}")
-            if number not in wanted or log_time <= query.after:
+            if log_time <= query.after or not _is_wanted(number, channels, query, wanted):
                 continue
             if query.until is not None and log_time > query.until:
                 return
@@ -114,7 +114,12 @@ def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterat
         elif opcode == Opcode.CHANNEL:
             channel = decode(Channel, buffer[start:end], start)
             channels[channel.id] = (channel.topic, delivery_of(channel))
-            wanted.update([channel.id] if query.wants(channel.topic) else [])
+
+
+def _is_wanted(number: int, channels: Channels, query: Query, wanted: dict[int, bool]) -> bool:
+    if number not in wanted:
+        wanted[number] = query.wants(channels[number][0])
+    return wanted[number]
 
 
 def time_span(buffer: bytes, at: int) -> tuple[int, int]:

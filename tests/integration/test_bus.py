@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
+from typing import Any
 
 import msgpack
 import pytest
 import zmq
 from conftest import Appliance, wait_for
 
-from bus.errors import AgentGone, BusTimeout, CommandRefused, NoHub, NoSuchAgent
-from bus.lifecycle import EXITED, REJECTED
+from bus.errors import AgentGone, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
+from bus.lifecycle import EXITED, HEARTBEAT, REJECTED
 from bus.topic import LATEST, Command, Topic
+from bus.wire import Ack
 from schemas import power, system, train
 
 NUMBER = Topic("test.number", train.Eval)
@@ -160,20 +164,12 @@ def test_latest_events_travel_on_their_own_plane_and_are_logged(appliance: Appli
     appliance.start("hub", "recorder")
     client, reader = appliance.connect("publisher"), appliance.connect("reader")
     events = reader.events(POSE, timeout=10)
-    wait_for(lambda: appliance.log("agent.manifest"), "the recorder")
-    client.publish(POSE, number(1))  # may come before the subscription: the newest wins
-    stop = threading.Event()
+    for n in (1, 2):
+        client.publish(POSE, number(n))
 
-    def keep_publishing() -> None:
-        while not stop.wait(0.01):
-            client.publish(POSE, number(2))
-
-    thread = threading.Thread(target=keep_publishing)
-    thread.start()
-    assert next(events).data.step == 2
-    stop.set()
-    thread.join()
-    wait_for(lambda: 2 in recorded_steps(appliance, POSE.name), "the pose in the log")
+    assert [next(events).data.step for _ in range(2)] == [1, 2]
+    wait_for(lambda: recorded_steps(appliance, POSE.name) == [1, 2], "the poses in the log")
+    assert len(client.publisher.ring) == 0
 
 
 FOREIGN = """
@@ -248,8 +244,11 @@ def test_bad_input_is_counted_reported_and_harms_nobody(appliance: Appliance) ->
         socket.send(frame)
     huge = context.socket(zmq.PUB)
     huge.connect(f"ipc://{appliance.home.run}/events.in")
+    monitor = huge.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     time.sleep(0.2)
     huge.send(b"train.step\0" + bytes(8 * 1024 * 1024))
+    assert monitor.poll(5000), "the hub did not close the connection of a frame over its limit"
+    huge.disable_monitor()
 
     wait_for(lambda: {msgpack.unpackb(e.data)["data"]["topic"] for e in appliance.log(REJECTED.name)} >= {"train.step", "?"}, "the reports")
     wait_for(lambda: appliance.log("unknown.topic"), "the event of an unknown topic, kept")
@@ -327,3 +326,159 @@ def test_a_supervisor_that_is_killed_takes_its_agent_with_it(appliance: Applianc
     appliance.processes["power"].kill()
 
     wait_for(lambda: not agent.is_running(), "the agent to leave", 10)
+
+
+def test_kill_9_of_everything_at_once_loses_nothing_that_was_acknowledged(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    client = appliance.connect()
+    for n in range(500):
+        client.publish(NUMBER, number(n))
+    client.flush(10)
+    for n in range(500, 520):
+        client.publish(NUMBER, number(n))
+    for process in sorted(appliance.left_over(), key=lambda each: "run" not in each.cmdline()):
+        process.kill()
+    appliance.leave()
+    appliance.processes.clear()
+    appliance.start("hub", "recorder")
+    again = appliance.connect("again")
+    again.publish(NUMBER, number(1000))
+    again.flush(10)
+
+    steps = recorded_steps(appliance)
+    assert steps[:500] == list(range(500))
+    assert steps[500:] == [*range(500, 500 + len(steps) - 501), 1000]
+
+
+def test_what_piled_up_while_the_recorder_was_away_is_soon_on_disk(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client = appliance.connect()
+    for n in range(3999):
+        client.publish(NUMBER, number(n))
+    appliance.start("recorder")
+    appliance.wait_for_agent(client, "recorder")
+    client.flush(20)
+
+    assert recorded_steps(appliance) == list(range(3999))
+
+
+def test_a_full_ring_blocks_and_then_raises(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client = appliance.connect()
+    for n in range(client.publisher.ring.capacity):
+        client.publish(NUMBER, number(n))
+    with pytest.raises(BusFull, match="recorder"):
+        client.publish(NUMBER, number(4000), timeout=0.2)
+    appliance.start("recorder")
+    client.publish(NUMBER, number(4000), timeout=30)  # waits for room, which comes
+    client.flush(30)
+
+    assert recorded_steps(appliance) == list(range(4001))
+
+
+def test_a_log_that_was_lost_goes_on_with_a_recorded_gap(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    for n in range(100):
+        client.publish(NUMBER, number(n))
+    client.flush(10)
+    appliance.processes["recorder"].terminate()
+    appliance.processes["recorder"].wait(10)
+    shutil.rmtree(appliance.home.log)
+    appliance.start("recorder")
+    appliance.wait_for_agent(client, "recorder")
+    client.publish(NUMBER, number(100))
+    client.flush(20)
+
+    assert recorded_steps(appliance) == [100]
+    (gap,) = appliance.log("recorder.gap")
+    assert msgpack.unpackb(gap.data)["data"] == {"source": "test", "epoch": client.publisher.epoch, "first": 1, "last": 100}
+
+
+def test_nobody_outlives_a_supervisor_that_was_killed(appliance: Appliance) -> None:
+    appliance.start("hub", "power")
+    children = [appliance.child(name) for name in ("hub", "power")]
+    for name in ("hub", "power"):
+        appliance.processes[name].kill()
+
+    wait_for(lambda: not any(child.is_running() for child in children), "hub and agent to leave", 15)
+
+
+def test_an_acknowledgement_of_another_epoch_is_ignored(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client, other = appliance.connect(), appliance.connect("recorder")
+    client.publish(NUMBER, number(1))
+    other.publisher.send_control("bus.ack.test", Ack(epoch=1, last=1))
+    other.publisher.send_control("bus.ack.test", Ack(epoch=client.publisher.epoch, last=0))
+    with pytest.raises(BusTimeout):
+        client.flush(0.5)
+    other.publisher.send_control("bus.ack.test", Ack(epoch=client.publisher.epoch, last=1))
+    client.flush(5)
+
+
+@pytest.mark.parametrize("bad", [{"run": "My Run"}, {"run": "../x"}, {"cause": "x" * 600}, {"time": -1}])
+def test_an_event_that_no_reader_would_take_is_refused_and_leaves_no_hole(appliance: Appliance, bad: dict[str, Any]) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        client.publish(NUMBER, number(1), **bad)
+    client.publish(NUMBER, number(2))
+    client.flush(10)
+
+    assert recorded_steps(appliance) == [2]
+
+
+def test_a_source_that_is_no_safe_name_cannot_connect(appliance: Appliance) -> None:
+    with pytest.raises(ValueError, match="My Notebook"):
+        appliance.connect("My Notebook")
+
+
+def test_closing_twice_or_in_a_forked_child_harms_nobody(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    if (child := os.fork()) == 0:
+        client.abandon()
+        os._exit(0)
+    os.waitpid(child, 0)
+    client.publish(NUMBER, number(1))
+    client.flush(10)
+    client.close()
+    with tempfile.TemporaryFile() as file:  # takes the descriptor that the connection had
+        client.close()
+        assert file.tell() == file.seek(0, os.SEEK_END) == 0
+
+
+def test_events_are_seen_from_the_call_on(appliance: Appliance) -> None:
+    appliance.start("hub")
+    publisher, reader = appliance.connect("publisher"), appliance.connect("reader")
+    events = reader.events(NUMBER, timeout=10)
+    publisher.publish(NUMBER, number(1))
+
+    assert next(events).data.step == 1
+
+
+def test_many_callers_do_not_pile_up_in_an_agent(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder", "power")
+    for n in range(20):
+        caller = appliance.connect(f"caller-{n}")
+        appliance.wait_for_agent(caller, "power")
+        caller.call(power.STATUS, timeout=10)
+        caller.abandon()
+    reader = appliance.connect("reader")
+    beats = {beat.source: beat.data for beat in itertools.islice(reader.events(HEARTBEAT, timeout=10), 6)}
+
+    assert not [topic for beat in beats.values() for topic in beat.published if topic.startswith(("reply.", "bus."))]
+    assert not [topic for topic in reader.call(system.STATUS, timeout=5).recorded if topic.startswith("reply.caller")]
+
+
+def test_the_recorder_leaves_in_time_with_a_watcher_attached_and_a_disk_that_refuses(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    wait_for(lambda: appliance.log("agent.manifest"), "the manifest")
+    resource.prlimit(appliance.child("recorder").pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    client.publish(NUMBER, number(1))
+    wait_for(lambda: client.call(system.STATUS, timeout=5).state == "degraded", "the recorder to notice")
+    appliance.processes["recorder"].terminate()
+
+    assert appliance.processes["recorder"].wait(15) == 0
+    assert "killed" not in appliance.output("recorder")

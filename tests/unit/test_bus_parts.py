@@ -149,11 +149,11 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, message: str) -> No
 
 def test_restarts_slow_down_and_end_but_a_healthy_while_begins_anew() -> None:
     backoff = Backoff()
-    delays = [backoff.after(1.0) for _ in range(FAILURES + 1)]
+    delays = [backoff.after(1.0) for _ in range(FAILURES)]
 
     assert delays[:3] == [0.5, 1.0, 2.0]
-    assert delays[FAILURES - 1] == LAST_DELAY
-    assert delays[FAILURES] is None
+    assert delays[FAILURES - 2] == LAST_DELAY
+    assert delays[FAILURES - 1] is None
     assert backoff.after(HEALTHY_SECONDS) == 0.5
 
 

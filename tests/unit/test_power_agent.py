@@ -13,6 +13,7 @@ import pytest
 from agents.power.agent import Power, PowerSettings
 from bus.errors import BusFull, CommandRefused
 from bus.testing import Harness, run
+from bus.topic import Nothing
 from schemas import power
 
 TREES = Path(__file__).parents[1] / "fixtures" / "sysfs"
@@ -82,7 +83,7 @@ def test_no_sensor_is_null_watts_with_the_reason_in_manifest_state_and_status(tm
         assert watts.kind == "unavailable"
         assert f"{tmp_path}/class/powercap: no such file or directory" in watts.detail
         assert harness.bus.states == [("degraded", watts.detail)]  # once, and not with every sample
-        status = await harness.call(power.STATUS, power.Nothing())
+        status = await harness.call(power.STATUS, Nothing())
         assert (status.joules, status.counted, status.reason) == (None, [], watts.detail)
         assert all(not sensor.available and sensor.reason for sensor in status.sensors)
 
@@ -93,7 +94,7 @@ def test_the_rate_can_be_changed_while_it_samples(tmp_path: Path) -> None:
     async def body(harness: Harness, agent: Power) -> None:
         assert await harness.call(power.SET_RATE, power.SetRate(hz=100)) == power.Rate(hz=100)
         await until(lambda: len(harness.bus.published(power.SAMPLE)) >= 5)
-        assert (await harness.call(power.STATUS, power.Nothing())).hz == 100
+        assert (await harness.call(power.STATUS, Nothing())).hz == 100
 
     with_agent(tmp_path, tmp_path, SLOW, body)
 

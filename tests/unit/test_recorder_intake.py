@@ -78,6 +78,18 @@ def test_a_floor_is_recorded_as_a_gap_and_recording_goes_on(log: Log) -> None:
     assert desk.recorded() == [4, 5]
 
 
+def test_a_gap_is_told_before_what_follows_it_and_only_once(log: Log) -> None:
+    told: list[list[int]] = []
+    rejected: list[str] = []
+    desk = Intake(log, "recorder", lambda topic, *_: rejected.append(topic), lambda gap: told.append(list(log.streams.values())))
+    for seq in (1, 4):
+        desk.take(received("train.step", {}, seq))
+
+    for _ in range(2):
+        desk.take(received("bus.floor", Floor(epoch=1, floor=4)))
+    assert told == [[1]]
+
+
 def test_a_floor_of_a_stream_that_misses_nothing_changes_nothing(log: Log) -> None:
     desk = Desk(log)
     desk.take(1, 2)
@@ -146,7 +158,8 @@ def test_control_that_does_not_decode_is_rejected(log: Log, topic: str) -> None:
 
 def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_STREAMS", 2)
-    monkeypatch.setattr(intake, "MOST_HELD", 3)
+    size = len(bytes(received("train.step", {"n": 4}, 4).event_map))
+    monkeypatch.setattr(intake, "MOST_HELD", 3 * size)
     monkeypatch.setattr(intake, "MOST_TOPICS", 2)
     desk = Desk(log)
 
@@ -157,6 +170,8 @@ def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPat
     assert desk.intake.held == 3
     desk.take(2, 3)
     assert desk.recorded() == [1, 1, 2, 3, 4, 5, 6]
+    desk.take(8)  # what was released makes room again
+    assert desk.intake.held == 1
     for number in range(5):
         desk.intake.take(received(f"lab.x{number}", {}))
         desk.intake.take(received(f"reply.cli-{number}", {}, 1))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from recorded import HASH, STARTED, Recording, checkpoint_data, completed_data, power_data, received, step_data
 
+from agents.recorder import projections
 from agents.recorder.projections import LINKS, Projector, project
 from agents.recorder.run_files import CURVE_COLUMNS
 from schemas import power, train
@@ -124,7 +125,7 @@ class Live:
 
     def __init__(self, artifacts: Path, recording: Recording) -> None:
         self.finished: list[str] = []
-        self.errors: list[Exception] = []
+        self.errors: list[Exception | None] = []
         self.reported = threading.Event()
         self.projector = Projector(artifacts, recording.log, self._on_finished, self.errors.append)
 
@@ -144,7 +145,7 @@ def test_live_the_files_grow_with_the_log_and_end_as_made_again(tmp_path: Path, 
     live.projector.close()
 
     assert live.finished == ["r0", "r1", "r2"]
-    assert live.errors == []
+    assert live.errors == [None]
     before = {run: contents(tmp_path / "runs" / run) for run in ("r0", "r1", "r2")}
     project(tmp_path)
     assert {run: contents(tmp_path / "runs" / run) for run in ("r0", "r1", "r2")} == before
@@ -175,7 +176,27 @@ def test_again_on_command_the_running_run_goes_on(tmp_path: Path, recording: Rec
     recording.steps(3, 4, "r1")
     live.projector.close()
     assert len((tmp_path / "train" / "loss_curve.csv").read_text().splitlines()) == 5
-    assert live.errors == []
+    assert live.errors == [None]
+
+
+def test_what_keeps_files_from_being_written_is_said_once_and_mended_by_itself(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections, "RETRY_SECONDS", 0.05)
+    (tmp_path / "runs").write_text("in the way")
+    live = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.RUN_COMPLETED, completed_data(1), run="r1")
+    live.projector.grown()
+    while not any(live.errors):
+        live.reported.wait(0.01)
+    (tmp_path / "runs").unlink()
+
+    assert live.reported.wait(10)
+    live.projector.close()
+    assert live.finished == ["r1"]
+    assert [type(error) for error in live.errors if error] == [NotADirectoryError]
+    assert live.errors[-1] is None
 
 
 def test_a_run_without_a_name_is_left_out(tmp_path: Path, recording: Recording) -> None:

@@ -23,12 +23,12 @@ from agents.trainer.plan import Settings, new_run_id
 from bus.errors import CommandRefused
 from bus.store import Store
 from bus.testing import Harness, run
-from bus.topic import NAME_PATTERN
+from bus.topic import NAME_PATTERN, Nothing
 from schemas import power, train
 from schemas.system import ARTIFACT
 
 STEPS = 60
-NOTHING = train.Nothing()
+NOTHING = Nothing()
 
 
 @pytest.fixture(scope="module")
