@@ -72,7 +72,7 @@ def configure() -> Callable[[], None]:
     colors = on_terminal and "NO_COLOR" not in os.environ
     lines = _Lines()
     structlog.configure(
-        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)],
+        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False)],
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )

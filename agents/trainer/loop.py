@@ -21,6 +21,7 @@ from agents.trainer.schedule import learning_rate
 from bus.store import Store
 from schemas import train
 
+COMPILING_STEPS = 2
 PROGRESS_SECONDS = 10.0
 """Between two lines for the operator; who wants each step follows the events."""
 EVAL_BATCHES = 16
@@ -50,6 +51,7 @@ class Run:
     _heldout: tuple[int, float] | None = None  # the step of the last evaluation, and its loss
     _saved: tuple[int, str] | None = None  # the step of the last checkpoint, and its hash
     _shown: float = -math.inf  # when the operator was last told how it goes
+    _paced_seconds: float = 0.0  # of the steps behind the ones that compile
     _began: float = field(default_factory=time.monotonic)
     _corpus: Corpus = field(init=False)
     _learner: Learner = field(init=False)
@@ -61,7 +63,7 @@ class Run:
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self.report.started(plan, self._corpus.dataset, self.device)
         self._learner = Learner(plan.recipe, hyper)
-        _log.info("compiling the first step", run=plan.run, parameters=plan.recipe.parameters, device=self.device)
+        _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
         batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
         while self.step < hyper.steps and self._may_step():
             self._learn(next(batches))
@@ -112,9 +114,9 @@ class Run:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Estimate for the steps that are left, at the rate of the last one."""
-        left = (self.plan.hyper.steps - self.step) * self._tokens_per_step
-        return left / self.tokens_per_second if self.tokens_per_second else None
+        """Estimate for the steps that are left, at the mean pace so far; the first two compile and say nothing about it."""
+        paced = self.step - COMPILING_STEPS
+        return (self.plan.hyper.steps - self.step) * self._paced_seconds / paced if paced > 0 else None
 
     @property
     def _tokens_per_step(self) -> int:
@@ -139,6 +141,7 @@ class Run:
         if not math.isfinite(loss):
             raise Diverged(f"the loss of step {self.step + 1} is {loss}: try a learning rate below {self.plan.hyper.learning_rate}")
         self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self._tokens_per_step / seconds
+        self._paced_seconds += seconds if self.step > COMPILING_STEPS else 0.0
         event = train.Step(
             step=self.step,
             loss=loss,
@@ -154,12 +157,13 @@ class Run:
         self._show_progress()
 
     def _show_progress(self) -> None:
-        now = time.monotonic()
-        if self.step == 1 or self.step == self.plan.hyper.steps or now - self._shown >= PROGRESS_SECONDS:
-            self._shown = now
-            rate, remaining = self.tokens_per_second or 0.0, self.remaining_seconds or 0.0
-            progress = {"step": f"{self.step}/{self.plan.hyper.steps}", "loss": f"{self.loss:.3f}", "tokens_s": f"{rate:.0f}"}
-            _log.info("training", **progress, remaining=f"{remaining:.0f} s")
+        """One line for the operator, every ten seconds."""
+        now, steps = time.monotonic(), self.plan.hyper.steps
+        if self.step not in (1, steps) and now - self._shown < PROGRESS_SECONDS:
+            return
+        self._shown = now
+        left = "" if self.remaining_seconds is None else f", {self.remaining_seconds / 60:.1f} minutes left"
+        _log.info(f"step {self.step} of {steps}{left}", loss=round(self.loss or 0.0, 3), tokens_s=round(self.tokens_per_second or 0.0))
 
     def _evaluate(self) -> None:
         hyper = self.plan.hyper
@@ -167,7 +171,7 @@ class Run:
         self._heldout = self.step, loss
         event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
         self.report.publish(train.EVAL, event)
-        _log.info("held-out text", step=self.step, loss=f"{loss:.3f}")
+        _log.info("held-out text", loss=round(loss, 3), step=self.step)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt

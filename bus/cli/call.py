@@ -18,7 +18,7 @@ from bus.wire import decode_data, encode_data
 def call(
     command: Annotated[str, typer.Argument(metavar="AGENT.COMMAND", autocompletion=complete_command)],
     request: Annotated[str, typer.Argument(metavar="JSON", help="The request; - reads it from standard input.")] = "{}",
-    timeout: Annotated[float, typer.Option(metavar="S", parser=seconds, help="Seconds to wait for the answer.")] = 10.0,
+    timeout: Annotated[float, typer.Option(metavar="S", parser=seconds, help="Seconds to wait for the answer.")] = 30.0,
     json: Annotated[bool, typer.Option("--json", help="The answer on one line, on a terminal too.")] = False,
 ) -> None:
     """Ask an agent, and print its answer.

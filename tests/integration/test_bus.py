@@ -16,7 +16,7 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from conftest import Appliance, wait_for
+from conftest import CHECKOUT, Appliance, wait_for
 
 from bus.errors import AgentGone, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
 from bus.lifecycle import EXITED, HEARTBEAT, REJECTED
@@ -30,6 +30,10 @@ POSE = Topic("test.pose", train.Eval, delivery=LATEST)
 
 def number(n: int) -> train.Eval:
     return train.Eval(step=n, loss=float(n), bits_per_byte=0.0, tokens=n)
+
+
+def step(n: int) -> train.Step:
+    return train.Step(step=n, loss=1.0, learning_rate=0.0, grad_norm=0.0, seconds=1.0, tokens=1, tokens_per_second=1.0)
 
 
 def recorded_steps(appliance: Appliance, topic: str = NUMBER.name) -> list[int]:
@@ -482,3 +486,22 @@ def test_the_recorder_leaves_in_time_with_a_watcher_attached_and_a_disk_that_ref
 
     assert appliance.processes["recorder"].wait(15) == 0
     assert "killed" not in appliance.output("recorder")
+
+
+def test_the_code_on_the_page_works_as_it_stands(appliance: Appliance) -> None:
+    page = (CHECKOUT / "docs" / "wire.md").read_text().split("nothing but pyzmq and msgpack\n")[1]
+    code = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    "))
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    results: list[subprocess.CompletedProcess[str]] = []
+    process = threading.Thread(target=lambda: results.append(appliance.script(code.replace("60_000", "3000"))))
+    process.start()
+    for _ in range(20):
+        client.publish(train.STEP, step(7), run="r1")
+        process.join(0.1)
+    process.join(60)
+
+    assert results[0].stderr == ""
+    assert "r1 7" in results[0].stdout
+    sequence = [msgpack.unpackb(entry.data).get("seq", 0) for entry in appliance.log("lab.temperature")]
+    assert sequence == [0, *range(1, 101)]
