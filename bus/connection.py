@@ -58,11 +58,10 @@ class Connection:
     def call_raw(self, command: Command[Request, Reply], request: bytes, timeout: float) -> msgspec.Raw:
         """As `call`, with request and result in MessagePack."""
         listening = f"command.{command.agent}.".encode()
-        call = CommandCall(
-            inbox=self.inbox, deadline=clock.time_ns() + int(timeout * 1e9), request=msgspec.Raw(request)
-        )  # fmt: skip
         with self.publisher.changed:
             self._await_listener(command, listening, timeout)
+            deadline = clock.time_ns() + int(timeout * 1e9)
+            call = CommandCall(inbox=self.inbox, deadline=deadline, request=msgspec.Raw(request))
             call_id = self.publisher.send_control(command.topic, call)
             self._replies[call_id] = None
             try:
