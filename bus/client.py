@@ -83,7 +83,7 @@ class Client:
     def call(self, command: Command[Request, Reply], request: Request | None = None, *, timeout: float) -> Reply:
         """Ask an agent and return its reply; without `request`, the command's request with its defaults.
 
-        Raises NoSuchAgent, AgentGone, CommandRefused or BusTimeout.
+        Raises NoHub, NoSuchAgent, AgentGone, CommandRefused or BusTimeout.
         """
         return self._connection.call(command, command.request() if request is None else request, timeout)
 

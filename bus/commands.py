@@ -35,8 +35,11 @@ class Commands:
     async def answer(self, event: Received) -> None:
         """Run one command and send its reply. Raises CorruptFrame for what is no command: there is nobody to answer."""
         call = decode_data(event.topic, event.envelope.data, CommandCall)
-        reply = await self._reply(event, call)
-        self._publisher.send_control(f"reply.{call.inbox}", reply, cause=event.envelope.id(event.topic))
+        reply, cause = await self._reply(event, call), event.envelope.id(event.topic)
+        try:
+            self._publisher.send_control(f"reply.{call.inbox}", reply, cause=cause)
+        except FrameTooLarge as error:  # the result alone would have fitted
+            self._publisher.send_control(f"reply.{call.inbox}", _error("too_large", str(error)), cause=cause)
 
     async def _reply(self, event: Received, call: CommandCall) -> CommandReply:
         try:

@@ -49,8 +49,8 @@ class Connection:
     def call(self, command: Command[Request, Reply], request: Request, timeout: float) -> Reply:
         """Ask an agent and return its reply.
 
-        Raises NoSuchAgent at once where nobody listens, AgentGone when the agent vanishes, CommandRefused when it says no, and
-        BusTimeout: the command may then have run.
+        Raises NoSuchAgent at once where nobody listens, NoHub where the hub stays away, AgentGone when the agent vanishes,
+        CommandRefused when it says no, and BusTimeout: the command may then have run.
         """
         reply = self.call_raw(command, encode_data(request), timeout)
         return decode_data(command.topic, reply, command.reply)

@@ -131,6 +131,8 @@ class Dispatch:
             await self._commands.answer(event)
         except CorruptFrame as error:
             self._client.rejections.add(event.topic, event.event_map, str(error))
+        except Exception as error:  # one caller's trouble, not this agent's failure
+            self.report(event.topic, error)
 
     async def _run_command(self, entry: Answer, request: Any, seconds: float) -> Any:  # as the command declares
         try:

@@ -20,7 +20,7 @@ from bus.wire import MAX_ATTACHMENT, MAX_REPLY
 
 SUBSCRIBER_EVENTS = 4000
 """Events that wait for a slow subscriber: at most 256 MiB of 64 KiB ones, then it misses some and nobody else does."""
-SUBSCRIBER_POSES = 200
+SUBSCRIBER_POSES = 1000
 """The same for LATEST topics, whose messages may carry attachments: a reader that stalls wants the newest anyway."""
 PUBLISHER_EVENTS = 4000
 LINGER_AFTER_STOP = 4.5

@@ -20,7 +20,7 @@ import zmq
 
 from bus.address import Addresses
 from bus.errors import BusError, BusFull, BusTimeout, FrameTooLarge, NoHub
-from bus.ring import ResendTimer, Ring
+from bus.ring import RESEND_EVENTS, ResendTimer, Ring
 from bus.topic import NAME_PATTERN, Delivery, Topic
 from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, Ack, Bye, Envelope, Floor, encode_data, encode_frame, stream_of
 
@@ -61,7 +61,7 @@ class Publisher:
         self.tap: Callable[[str, bytes, Envelope], None] | None = None
         self._pid = os.getpid()
         self._closed = False
-        self._resend_until = 0
+        self._resend_until = self._resent = 0
         self._hub_met = False
         self._hub_returned: float | None = None
 
@@ -147,8 +147,7 @@ class Publisher:
             if self.ring.acknowledge(ack.last):
                 self.timer.progress(clock.monotonic(), outstanding=len(self.ring) > 0)
                 self.changed.notify_all()
-                if self.ring.acknowledged < self._resend_until:
-                    self._send_frames(self.ring.oldest())
+                self._resend_more()
             if ack.missing is not None:
                 self._resend_range(*ack.missing)
 
@@ -247,7 +246,15 @@ class Publisher:
     def _resend(self) -> None:
         """Begin to send again all that is held: the oldest now, what follows with each acknowledgement."""
         self._resend_until = self.ring.last
-        self._send_frames(self.ring.oldest())
+        self._resent = self.ring.acknowledged
+        self._resend_more()
+
+    def _resend_more(self) -> None:
+        """Send again what has come into the window behind the last acknowledgement, each event once."""
+        end = min(self.ring.acknowledged + RESEND_EVENTS, self._resend_until)
+        if end > self._resent:
+            self._send_frames(self.ring.between(self._resent + 1, end))
+            self._resent = end
 
     def _resend_range(self, first: int, last: int) -> None:
         if first < self.ring.floor:

@@ -65,10 +65,6 @@ class Ring:
         self.acknowledged = last
         return True
 
-    def oldest(self, count: int = RESEND_EVENTS) -> list[bytes]:
-        """The first `count` frames that await their acknowledgement."""
-        return self.between(self.floor, self.floor + count - 1)
-
     def between(self, first: int, last: int) -> list[bytes]:
         """The frames of seq `first` to `last` that are still held."""
         start = max(first - self.floor, 0)

@@ -29,7 +29,7 @@ class Received(NamedTuple):
     attachments: tuple[bytes, ...] = ()
 
 
-LATEST_MARK = 1000
+LATEST_MARK = 4000
 """A LATEST reader drains to the newest, so its mark is never reached but while it stalls; libzmq would then drop the newest."""
 
 Rejection = Callable[[str, bytes, str], None]

@@ -67,7 +67,7 @@ class Recorder(Agent):
         self.recording = Log.open(self.artifacts / "log", schemas, segment_bytes=self.settings.segment_bytes)
         for repair in self.recording.repairs:
             self.log.warning("the log was repaired", what=str(repair))
-        self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap)
+        self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap, self._is_listening)
         self._forget_own_streams()
         subscriber = Subscriber(
             self.client.context,
@@ -130,6 +130,10 @@ class Recorder(Agent):
             size=sum(segment.bytes for segment in segments),
         )
 
+    def _is_listening(self, source: str) -> bool:
+        """Whether a publisher still listens for its acknowledgements."""
+        return self.client.publisher.is_heard(Delivery.DURABLE, f"bus.ack.{source}\0".encode())
+
     def _is_alone(self, listeners: Set[bytes]) -> bool:
         """Whether nobody else who has published still listens for acknowledgements. Who only watches is not waited for."""
         sources = {source for source, _ in list(self.intake.streams)} - {self.name}
@@ -168,6 +172,7 @@ class Recorder(Agent):
     def _on_fatal(self, error: Exception) -> None:
         """A recorder without its threads would acknowledge nothing for ever: end, and let the supervisor start another."""
         self.log.error("a thread of the recorder ended", exc_info=error)
+        self._trouble("log", f"a thread ended: {error}")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_projected(self, files: RunFiles) -> None:

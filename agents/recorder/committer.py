@@ -101,6 +101,7 @@ class Committer:
         self._on_committed = on_committed
         self._on_degraded = on_degraded
         self._on_fatal = on_fatal
+        self._gathering = False
         self._repeats: dict[Key, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -111,10 +112,11 @@ class Committer:
     def tap(self, topic: str, event_map: bytes, envelope: Envelope) -> None:
         """Take one durable event of the recorder itself, which needs no hub to reach its own log.
 
-        What the committer itself has to say (a gap) belongs into the group that it is about to commit.
+        What is said while a group is being gathered (a gap) belongs into it; everything else into the next one, since an
+        acknowledgement may only follow a commit.
         """
         event = Received(topic, Delivery.DURABLE, Raw(event_map), envelope)
-        if threading.current_thread() is self._thread:
+        if self._gathering and threading.current_thread() is self._thread:
             self._intake.take(event)
         else:
             self._own.append(event)
@@ -128,13 +130,18 @@ class Committer:
     def _run(self) -> None:
         try:
             while not (self._stopping.is_set() and not self._own and self._receiver.is_idle):
-                for event in self._gather():
-                    self._intake.take(event)
+                self._take(self._gather())
                 if not self._commit():
                     return
                 self._acknowledge()
         except Exception as error:  # the end of a thread without which nothing is acknowledged
             self._on_fatal(error)
+
+    def _take(self, group: list[Received]) -> None:
+        self._gathering = True
+        for event in group:
+            self._intake.take(event)
+        self._gathering = False
 
     def _gather(self) -> list[Received]:
         """One group: what is there, or comes within a moment; never waits for company."""

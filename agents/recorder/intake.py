@@ -6,7 +6,7 @@ Pure apart from the log that it appends to; the committer syncs it and sends the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bus.errors import CorruptFrame
 from bus.log.log import Log
@@ -16,7 +16,7 @@ from bus.wire import Ack, Bye, Floor, decode_data, stream_of
 from schemas.system import Gap
 
 MOST_STREAMS = 10_000
-"""Publishers that have not said goodbye; what is claimed beyond that is rejected, since strangers choose the names."""
+"""Publishers that have not said goodbye. Beyond that the oldest that is gone is forgotten, and where none is, a new one rejected."""
 MOST_HELD = 64 * 1024 * 1024
 """Bytes of events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
 
@@ -29,7 +29,9 @@ Key = tuple[str, int]
 class Intake:
     """The streams of every publisher. `touched` are those to acknowledge after the next commit, `recorded` counts events by topic."""
 
-    def __init__(self, log: Log, own_source: str, on_rejected: Rejection, on_gap: Callable[[Gap], None]) -> None:
+    def __init__(
+        self, log: Log, own_source: str, on_rejected: Rejection, on_gap: Callable[[Gap], None], is_listening: Callable[[str], bool]
+    ) -> None:
         self.recorded: Counter[str] = Counter()
         self.streams: dict[Key, Stream[Received]] = {key: Stream(last=last) for key, last in log.streams.items()}
         self.touched: set[Key] = set()
@@ -38,6 +40,7 @@ class Intake:
         self._own_source = own_source
         self._on_rejected = on_rejected
         self._on_gap = on_gap
+        self._is_listening = is_listening
 
     @property
     def held(self) -> int:
@@ -69,27 +72,33 @@ class Intake:
         """Forget a stream: its publisher said goodbye, or is known to be gone."""
         stream = self.streams.pop(key, None)
         if stream is not None:
-            self._held_bytes -= _size(stream)
+            self._held_bytes -= _size(stream.held.values())
             self._log.end_stream(*key)
 
     def _take_durable(self, event: Received) -> None:
         key = (event.envelope.source, event.envelope.epoch)
-        if key not in self.streams and len(self.streams) >= MOST_STREAMS:
+        if key not in self.streams and not self._has_room_for(key[0]):
             self._on_rejected(event.topic, event.event_map, f"over {MOST_STREAMS} publishers at once")
             return
         self.touched.add(key)
         stream = self.streams.setdefault(key, Stream())
-        size = len(bytes(event.event_map))
-        if event.envelope.seq > stream.last + 1 and self._held_bytes + size > MOST_HELD:
+        if event.envelope.seq > stream.last + 1 and self._held_bytes + _size([event]) > MOST_HELD:
             return
-        self._move(stream, lambda: stream.offer(event.envelope.seq, event))
+        held = len(stream.held)
+        ready = stream.offer(event.envelope.seq, event)
+        self._held_bytes += _size([event]) if len(stream.held) > held else -_size(ready[1:])
+        for each in ready:
+            self._append(each)
 
-    def _move(self, stream: Stream[Received], step: Callable[[], list[Received]]) -> None:
-        """Let the stream take a step, append what is ready, and keep count of what it holds."""
-        before = _size(stream)
-        for ready in step():
-            self._append(ready)
-        self._held_bytes += _size(stream) - before
+    def _has_room_for(self, source: str) -> bool:
+        """Whether another stream may begin; forgets one whose publisher is gone, where the table is full."""
+        if len(self.streams) < MOST_STREAMS or source == self._own_source:
+            return True
+        gone = (key for key, stream in self.streams.items() if not stream.held and not self._is_listening(key[0]))
+        oldest = next(gone, None)
+        if oldest is not None:
+            self.end(oldest)
+        return oldest is not None
 
     def _take_control(self, event: Received) -> None:
         try:
@@ -104,16 +113,16 @@ class Intake:
         """The publisher cannot send what is missing: record the gap and go on."""
         key = (source, floor.epoch)
         stream = self.streams.get(key)
-        if stream is not None:
-            self.touched.add(key)
-            self._move(stream, lambda: self._give_up(key, stream, floor))
-
-    def _give_up(self, key: Key, stream: Stream[Received], floor: Floor) -> list[Received]:
-        """Record what the publisher cannot send, before what follows it. Returns what now follows without a gap."""
+        if stream is None:
+            return
+        self.touched.add(key)
+        before = _size(stream.held.values())
         lost = stream.raise_to(floor.floor)
         if lost is not None:
-            self._on_gap(Gap(source=key[0], epoch=key[1], first=lost[0], last=lost[1]))
-        return stream.release()
+            self._on_gap(Gap(source=source, epoch=floor.epoch, first=lost[0], last=lost[1]))
+        for each in stream.release():
+            self._append(each)
+        self._held_bytes += _size(stream.held.values()) - before
 
     def _take_bye(self, source: str, bye: Bye) -> None:
         key = (source, bye.epoch)
@@ -132,6 +141,6 @@ class Intake:
         return topic if topic in self.recorded or len(self.recorded) < MOST_TOPICS else "other"
 
 
-def _size(stream: Stream[Received]) -> int:
-    """Bytes that a stream holds above its gap: nothing, but for a thousand events at most."""
-    return sum(len(bytes(event.event_map)) for event in stream.held.values())
+def _size(events: Iterable[Received]) -> int:
+    """Bytes of these events' maps."""
+    return sum(memoryview(event.event_map).nbytes for event in events)

@@ -126,6 +126,7 @@ class Projector:
         self._on_error = on_error
         self._projection = Projection(artifacts)
         self._cursor = 0
+        self._failed = False
         self._lock = threading.Lock()
         self._grown = threading.Event()
         self._stopping = threading.Event()
@@ -137,12 +138,13 @@ class Projector:
         self._grown.set()
 
     def again(self, run: str | None) -> list[Path]:
-        """Make files again from the log, then go on with the newest run. Returns the folders. Raises CorruptLog."""
+        """Make files again from the log, then go on with the newest run. Returns the folders. Raises CorruptLog, LookupError."""
         with self._lock:
             self._projection.close()
-            folders = project(self._artifacts, run)
-            self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
-            return folders
+            try:
+                return project(self._artifacts, run)
+            finally:
+                self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
 
     def close(self) -> None:
         """Catch up with the log, and end."""
@@ -151,23 +153,21 @@ class Projector:
         self._thread.join(CLOSE_TIMEOUT)
 
     def _run(self) -> None:
-        failed = False
         while not self._stopping.is_set():
             try:
                 self._follow()
             except Exception as error:  # a full disk, a damaged log: the files are made anew when it is mended
-                if not failed:
+                if not self._failed:
                     self._on_error(error)
-                failed = True
+                self._failed = True
                 self._stopping.wait(RETRY_SECONDS)
-            else:
-                failed = False
 
     def _follow(self) -> None:
         """Make the newest run's files again, then keep them up with the log until the end."""
         with self._lock:
             self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
         self._catch_up()
+        self._failed = False
         self._on_error(None)
         while not self._stopping.is_set():
             self._grown.wait(PAUSE)

@@ -15,7 +15,7 @@ from bus.cli.output import console, is_terminal, json_text, say, show
 from bus.cli.tables import snapshot_tables
 from bus.cli.vocabulary import topics
 from bus.client import CONNECT_TIMEOUT, Client, connect
-from bus.errors import AgentGone, BusTimeout, CorruptFrame, NoSuchAgent
+from bus.errors import AgentGone, BusTimeout, CommandRefused, CorruptFrame, NoHub, NoSuchAgent
 from bus.home import Home, find_home
 from bus.lifecycle import TOPICS
 from bus.lock import is_held
@@ -107,7 +107,7 @@ def hub_row(home: Home) -> AgentRow:
 def _recorder(client: Client) -> system.RecorderStatus | None:
     try:
         return client.call(system.STATUS, timeout=STATUS_TIMEOUT)
-    except (NoSuchAgent, AgentGone, BusTimeout):  # its row says so
+    except (NoHub, NoSuchAgent, AgentGone, BusTimeout, CommandRefused):  # its row says so
         return None
 
 

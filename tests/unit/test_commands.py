@@ -15,7 +15,7 @@ from bus.agent import Answer
 from bus.commands import Commands
 from bus.errors import CommandRefused, CorruptFrame
 from bus.subscriber import Received
-from bus.wire import CommandCall, CommandReply, encode_data
+from bus.wire import MAX_REPLY, CommandCall, CommandReply, Envelope, encode_data, encode_frame
 from schemas import power
 
 SECOND = 1_000_000_000
@@ -31,6 +31,7 @@ class Desk:
         self.commands = Commands([Answer(power.SET_RATE, "set_rate")], self, self._run)  # type: ignore[arg-type]  # only sends control
 
     def send_control(self, topic: str, data: CommandReply, cause: str | None = None) -> str:
+        encode_frame(topic, Envelope(source="power", time=1, cause=cause, data=Raw(encode_data(data))))
         self.replies.append((topic, data, cause))
         return ""
 
@@ -106,6 +107,7 @@ def test_what_cannot_be_run_is_refused_with_a_code(topic: str, request_: Any, ex
         (RuntimeError("a file called \udcff"), "failed"),
         (TimeoutError(), "timeout"),
         ("x" * 200_000, "too_large"),
+        ("x" * (MAX_REPLY - 20), "too_large"),
     ],
 )
 def test_what_goes_wrong_is_answered_all_the_same(outcome: Any, expected: str) -> None:

@@ -30,8 +30,15 @@ class Desk:
     def __init__(self, log: Log) -> None:
         self.rejected: list[str] = []
         self.gaps: list[Gap] = []
+        self.present = {"trainer"}
         self.log = log
-        self.intake = Intake(log, "recorder", lambda topic, frame, reason: self.rejected.append(topic), self.gaps.append)
+        self.intake = Intake(
+            log,
+            "recorder",
+            lambda topic, frame, reason: self.rejected.append(topic),
+            self.gaps.append,
+            lambda source: source in self.present,
+        )
 
     def take(self, *seqs: int) -> None:
         for seq in seqs:
@@ -81,7 +88,9 @@ def test_a_floor_is_recorded_as_a_gap_and_recording_goes_on(log: Log) -> None:
 def test_a_gap_is_told_before_what_follows_it_and_only_once(log: Log) -> None:
     told: list[list[int]] = []
     rejected: list[str] = []
-    desk = Intake(log, "recorder", lambda topic, *_: rejected.append(topic), lambda gap: told.append(list(log.streams.values())))
+    desk = Intake(
+        log, "recorder", lambda topic, *_: rejected.append(topic), lambda gap: told.append(list(log.streams.values())), lambda source: True
+    )
     for seq in (1, 4):
         desk.take(received("train.step", {}, seq))
 
@@ -166,13 +175,37 @@ def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPat
     for epoch in (1, 2, 3):
         desk.intake.take(received("train.step", {}, 1, epoch=epoch))
     assert desk.rejected == ["train.step"]
+    desk.intake.take(received("agent.state", {}, 1, source="recorder"))
+    desk.intake.end(("recorder", 1))
     desk.take(4, 5, 6, 7)
     assert desk.intake.held == 3
     desk.take(2, 3)
-    assert desk.recorded() == [1, 1, 2, 3, 4, 5, 6]
+    assert desk.recorded() == [1, 1, 1, 2, 3, 4, 5, 6]
     desk.take(8)  # what was released makes room again
     assert desk.intake.held == 1
     for number in range(5):
         desk.intake.take(received(f"lab.x{number}", {}))
         desk.intake.take(received(f"reply.cli-{number}", {}, 1))
-    assert set(desk.intake.recorded) == {"train.step", "lab.x0", "reply.", "other"}
+    assert set(desk.intake.recorded) == {"train.step", "agent.state", "reply.", "other"}
+
+
+def test_a_full_table_forgets_who_is_gone_before_it_refuses_a_newcomer(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MOST_STREAMS", 2)
+    desk = Desk(log)
+    for source in ("gone", "trainer"):
+        desk.intake.take(received("train.step", {}, 1, source=source))
+
+    desk.intake.take(received("train.step", {}, 1, source="new"))
+    assert desk.rejected == []
+    assert {source for source, _ in desk.intake.streams} == {"trainer", "new"}
+
+
+def test_what_was_held_and_released_is_not_counted_any_more(log: Log) -> None:
+    desk = Desk(log)
+    desk.take(3, 4, 6, 6, 2, 8)
+    desk.intake.take(received("bus.floor", Floor(epoch=1, floor=2)))
+
+    assert desk.intake.held == 2
+    assert desk.intake._held_bytes == sum(len(bytes(e.event_map)) for e in desk.intake.streams[KEY].held.values())
+    desk.take(5, 7)
+    assert (desk.intake.held, desk.intake._held_bytes) == (0, 0)

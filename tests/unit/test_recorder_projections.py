@@ -199,6 +199,19 @@ def test_what_keeps_files_from_being_written_is_said_once_and_mended_by_itself(
     assert live.errors[-1] is None
 
 
+def test_a_run_that_nobody_knows_does_not_end_the_live_files(tmp_path: Path, recording: Recording) -> None:
+    live = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 2, "r1")
+    live.projector.grown()
+    with pytest.raises(LookupError):
+        live.projector.again("r9")
+    recording.steps(3, 3, "r1")
+    live.projector.close()
+
+    assert len((tmp_path / "train" / "loss_curve.csv").read_text().splitlines()) == 4
+
+
 def test_a_run_without_a_name_is_left_out(tmp_path: Path, recording: Recording) -> None:
     event = received("train.run.started", STARTED)
     recording.log.append(event.topic, event.plane, bytes(event.event_map), event.envelope)

@@ -1,0 +1,112 @@
+"""The committer acknowledges what is synced, and nothing else, also through a disk that refuses for a while."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded import open_log, received
+
+from agents.recorder import committer
+from agents.recorder.committer import Committer
+from agents.recorder.intake import Intake
+from bus.log.errors import LogWriteError
+from bus.log.log import Committed, Log
+from bus.subscriber import Received
+from bus.wire import Ack
+
+
+class Inbox:
+    """What the receiver has brought."""
+
+    def __init__(self) -> None:
+        self.batches: queue.Queue[list[Received]] = queue.Queue()
+
+    @property
+    def is_idle(self) -> bool:
+        return self.batches.empty()
+
+    def wake(self) -> None:
+        self.batches.put([])
+
+
+class Outbox:
+    """Notes each acknowledgement with what the log had synced of that stream at the moment it was sent."""
+
+    source = "recorder"
+
+    def __init__(self, log: Log) -> None:
+        self.sent: list[tuple[str, int, int]] = []
+        self.acknowledged = threading.Event()
+        self._log = log
+
+    def send_control(self, topic: str, ack: Ack) -> None:
+        self.note(topic.removeprefix("bus.ack."), ack)
+
+    def on_ack(self, ack: Ack) -> None:
+        self.note(self.source, ack)
+
+    def note(self, source: str, ack: Ack) -> None:
+        self.sent.append((source, ack.last, self._log.committed.get((source, ack.epoch), 0)))
+        if source == "trainer":
+            self.acknowledged.set()
+
+
+class Bench:
+    """A committer between an inbox and an outbox, on a log whose first `failures` commits fail."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+        monkeypatch.setattr(committer, "RETRY_SECONDS", 0.01)
+        self.log = open_log(folder)
+        self.failures, self.inbox, self.outbox, self.degraded = failures, Inbox(), Outbox(self.log), []
+        self.fatal: list[Exception] = []
+        self._commit: Callable[[], Committed] = self.log.commit
+        monkeypatch.setattr(self.log, "commit", self.commit)
+        intake = Intake(self.log, "recorder", lambda *_: None, lambda _: None, lambda _: True)
+        parts: Any = (self.outbox, self.log, intake, self.inbox)  # as far as the committer needs them
+        self.committer = Committer(*parts, lambda _: None, self.on_degraded, self.fatal.append)
+        self.committer.start()
+
+    def commit(self) -> Committed:
+        if self.failures > 0:
+            self.failures -= 1
+            raise LogWriteError("no space left")
+        return self._commit()
+
+    def on_degraded(self, reason: str | None) -> None:
+        self.degraded.append(reason)
+        event = received("agent.state", {}, len(self.degraded), source="recorder")
+        self.committer.tap(event.topic, bytes(event.event_map), event.envelope)
+
+    def end(self) -> None:
+        self.committer.close()
+        self.failures = 0
+        self.log.close()
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    bench = Bench(tmp_path, monkeypatch, failures)
+    bench.inbox.batches.put([received("train.step", {}, seq) for seq in (1, 2)])
+    assert bench.outbox.acknowledged.wait(10)
+    bench.end()
+
+    assert all(last <= synced for _, last, synced in bench.outbox.sent), bench.outbox.sent
+    assert ("trainer", 2, 2) in bench.outbox.sent
+    assert bench.degraded == (["no space left", None] if failures else [])
+    assert bench.fatal == []
+
+
+def test_told_to_stop_while_the_disk_refuses_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, failures=10**9)
+    bench.inbox.batches.put([received("train.step", {}, 1)])
+    while not bench.degraded:
+        bench.outbox.acknowledged.wait(0.01)
+    bench.end()
+
+    assert bench.outbox.sent == []
+    assert bench.degraded == ["no space left"]
