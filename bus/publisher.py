@@ -73,7 +73,6 @@ class Publisher:
         run: str | None = None,
         cause: str | None = None,
         time: int | None = None,
-        replay: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
         attachments: tuple[bytes, ...] = (),
     ) -> str:
@@ -82,7 +81,7 @@ class Publisher:
         Raises FrameTooLarge for more than 64 KiB, ValueError for a run or cause that no reader would take; a failure takes no seq.
         """
         self._check_process()
-        fields = {"run": run, "cause": cause, "time": time or clock.time_ns(), "replay": replay, "data": encode_data(data)}
+        fields = {"run": run, "cause": cause, "time": time or clock.time_ns(), "data": encode_data(data)}
         if topic.delivery is Delivery.LATEST:
             return self._publish_unacknowledged(topic.name, Delivery.LATEST, fields, _checked(topic.name, attachments))
         if attachments:
