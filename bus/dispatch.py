@@ -28,8 +28,6 @@ _MESSAGE = 2000
 
 _log = structlog.get_logger()
 
-Handler = Callable[[Event[Any]], Any]  # any topic's struct; None or an awaitable of None
-
 
 class Dispatch:
     """The handlers of one agent. Plain ones run at once, in order; each async one has a queue and a task of its own.

@@ -7,7 +7,7 @@ without decoding its `data`, so who only routes or records does not pay for it.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -184,11 +184,6 @@ def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
         run=envelope.run,
         replay=envelope.replay,
     )
-
-
-def to_json(value: Any) -> bytes:  # whatever MessagePack holds
-    """JSON of decoded MessagePack; byte strings become base64, as msgspec does."""
-    return msgspec.json.encode(value)
 
 
 def stream_of(topic: str, plane: Delivery) -> str:

@@ -19,8 +19,8 @@ MOST_STREAMS = 10_000
 """Publishers that have not said goodbye. Beyond that the oldest that is gone is forgotten, and where none is, a new one rejected."""
 MOST_HELD = 64 * 1024 * 1024
 """Bytes of events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
-
 MOST_TOPICS = 256
+"""Topics that are counted apart; what comes after them is `other`."""
 
 Key = tuple[str, int]
 """A stream: its source and epoch."""
@@ -44,8 +44,8 @@ class Intake:
 
     @property
     def held(self) -> int:
-        """Events that wait for missing ones before them."""
-        return sum(len(stream.held) for stream in self.streams.values())
+        """Events that wait for missing ones before them. For any thread: the committer may begin a stream meanwhile."""
+        return sum(len(stream.held) for stream in list(self.streams.values()))
 
     def take(self, event: Received) -> None:
         """Decide one event. What it appends is safe only after the log's next commit."""
