@@ -29,13 +29,15 @@ FETCH_TIMEOUT = 10.0
 FLUSH_ON_CLOSE = 2.0
 
 
-def connect(source: str | None = None, *, hub: str | None = None, timeout: float = CONNECT_TIMEOUT) -> Client:
+def connect(source: str | None = None, *, hub: str | None = None, timeout: float = CONNECT_TIMEOUT, batching: bool = True) -> Client:
     """Join the bus as `source` (`cli-<pid>` if not given), at the appliance that BUS_HOME or the current folder names, or at `hub`.
 
-    `hub` is `tcp://127.0.0.1:PORT`. Raises NoHub where none answers within `timeout` seconds, NoHome, ValueError.
+    `hub` is `tcp://127.0.0.1:PORT`. Without `batching` each event is sent alone, also under load.
+
+    Raises NoHub where none answers within `timeout` seconds, NoHome, ValueError.
     """
     addresses = tcp_addresses(hub) if hub else ipc_addresses(find_home())
-    client = Client(source or f"cli-{os.getpid()}", addresses)
+    client = Client(source or f"cli-{os.getpid()}", addresses, batching=batching)
     try:
         client.await_ready(timeout)
     except BaseException:
@@ -47,10 +49,10 @@ def connect(source: str | None = None, *, hub: str | None = None, timeout: float
 class Client:
     """A connection under one source name. Publishing is safe from any thread; close it, or use it as a context manager."""
 
-    def __init__(self, source: str, addresses: Addresses) -> None:
+    def __init__(self, source: str, addresses: Addresses, *, batching: bool = True) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.addresses = addresses
-        self.publisher = Publisher(self.context, addresses, source)
+        self.publisher = Publisher(self.context, addresses, source, batching=batching)
         self.rejections = Rejections()
         self._connection = Connection(self.context, addresses, self.publisher, self.rejections.add)
 

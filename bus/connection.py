@@ -21,6 +21,7 @@ from bus.wire import Ack, CommandCall, CommandReply, decode_data, encode_data
 GONE_AFTER = 0.2
 """Seconds for which an agent's subscription must be away: its reply may still be on the way, or the hub restarting."""
 CLOSE_TIMEOUT = 2.0
+_POLL_STEP = 0.001
 HUB_PATIENCE = 2.0
 """Seconds for which a command waits for a hub that is away: its supervisor restarts it in one."""
 
@@ -123,9 +124,14 @@ class Connection:
         self._subscriber.close()
 
     def _pause(self) -> float:
-        """Seconds until the next timer: a publish does not wake this thread, so never longer than the first re-send."""
+        """Seconds until the next timer: a publish does not wake this thread for a re-send, so never longer than the first of them."""
         due = self.publisher.tick()
-        return FIRST_RESEND if due is None else min(due, FIRST_RESEND)
+        if due is None or due >= FIRST_RESEND:
+            return FIRST_RESEND
+        if due >= _POLL_STEP:
+            return due
+        clock.sleep(due)  # `poll` counts in whole milliseconds, which a batch shall not wait
+        return 0.0
 
     def _receive(self, event: Received) -> None:
         try:

@@ -6,35 +6,55 @@ socket is under `lock`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
 import time as clock
-from collections import Counter
 from collections.abc import Callable, Set
 from typing import Any
 
-import msgspec
 import structlog
 import zmq
+from msgspec import Raw
 
 from bus.address import Addresses
+from bus.batch import BATCH_SECONDS, Batch
 from bus.errors import BusError, BusFull, BusTimeout, FrameTooLarge, NoHub
-from bus.ring import RESEND_EVENTS, ResendTimer, Ring
+from bus.ring import Ring, Sent
 from bus.topic import NAME_PATTERN, Delivery, Topic
-from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, Ack, Bye, Envelope, Floor, encode_data, encode_frame, stream_of
+from bus.wire import (
+    MAX_ATTACHMENT,
+    MAX_ATTACHMENTS,
+    Ack,
+    Bye,
+    Envelope,
+    Floor,
+    check_fields,
+    encode_data,
+    encode_envelope,
+    pack_frame,
+    pack_frames,
+    stream_of,
+)
 
 RECONNECT_MILLISECONDS = 10  # back 7 to 21 ms after a hub restart; libzmq's own 100 takes 73 to 185
 PUBLISH_TIMEOUT = 5.0
 """Seconds that a durable publish waits for room in the ring before it raises BusFull."""
+WARN_SECONDS = 0.5
+LISTEN_SECONDS = 0.001
+"""At least this often, while it sends, a publisher looks for subscriptions that a send has taken in."""
 
 _log = structlog.get_logger()
+
+Tap = Callable[[str, bytes, Envelope], None]
 
 
 class Publisher:
     """One source and epoch. `heard` holds the subscription prefixes on each plane; the empty one says that the hub is there.
 
-    `tap`, where set, is called under the lock with each durable event's topic, map and envelope: the recorder appends its own so.
+    `published` counts by topic. `tap`, where set, is called under the lock with each durable event's topic, map and envelope:
+    the recorder appends its own so. Without `batching` every event is a frame of its own.
     """
 
     def __init__(
@@ -42,6 +62,8 @@ class Publisher:
         context: zmq.Context[zmq.Socket[bytes]],
         addresses: Addresses,
         source: str,
+        *,
+        batching: bool = True,
     ) -> None:
         if not re.match(NAME_PATTERN, source):
             raise ValueError(f"source {source!r}: want up to 63 lower-case letters, digits, - and _")
@@ -50,18 +72,23 @@ class Publisher:
         self.epoch = clock.time_ns()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.ring = Ring()
-        self.timer = ResendTimer()
-        self.published: Counter[str] = Counter()
+        self.ring = Ring(self.epoch)
+        self.published: dict[str, int] = {}
         self.dropped = 0
         self.heard: dict[Delivery, set[bytes]] = {Delivery.DURABLE: set(), Delivery.LATEST: set()}
         self.sockets = {plane: _xpub(context, addresses.plane(plane).inlet) for plane in Delivery}
+        self.tap: Tap | None = None
         self._counters: dict[str, int] = {"latest": 0, "control": 0}
         self._previous: dict[str, int] = {}
-        self.tap: Callable[[str, bytes, Envelope], None] | None = None
+        self._batching = batching
+        self._batch = Batch()
+        self._sent = self._listened = 0.0
+        self._woken = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
         self._pid = os.getpid()
         self._closed = False
-        self._resend_until = self._resent = 0
         self._hub_met = False
         self._hub_returned: float | None = None
 
@@ -73,6 +100,7 @@ class Publisher:
         run: str | None = None,
         cause: str | None = None,
         time: int | None = None,
+        replay: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
         attachments: tuple[bytes, ...] = (),
     ) -> str:
@@ -80,24 +108,46 @@ class Publisher:
 
         Raises FrameTooLarge for more than 64 KiB, ValueError for a run or cause that no reader would take; a failure takes no seq.
         """
+        return self.publish_encoded(
+            topic.name, topic.delivery, encode_data(data),
+            run=run, cause=cause, time=time, replay=replay, timeout=timeout, attachments=attachments,
+        )  # fmt: skip
+
+    def publish_encoded(
+        self,
+        topic: str,
+        delivery: Delivery,
+        data: bytes,
+        *,
+        run: str | None = None,
+        cause: str | None = None,
+        time: int | None = None,
+        replay: bool = False,
+        timeout: float = PUBLISH_TIMEOUT,
+        attachments: tuple[bytes, ...] = (),
+    ) -> str:
+        """As `publish`, with the data in MessagePack, which is taken as it is."""
         self._check_process()
-        fields = {"run": run, "cause": cause, "time": time or clock.time_ns(), "data": encode_data(data)}
-        if topic.delivery is Delivery.LATEST:
-            return self._publish_unacknowledged(topic.name, Delivery.LATEST, fields, _checked(topic.name, attachments))
+        time = time or clock.time_ns()
+        check_fields(topic, run, cause, time)
+        if delivery is Delivery.LATEST:
+            frames = _checked(topic, attachments)
+            return self._publish_unacknowledged(topic, delivery, data, frames, time=time, run=run, cause=cause, replay=replay)
         if attachments:
-            raise ValueError(f"{topic.name} is durable: bulk goes into the store, its hash onto the bus")
-        return self._publish_durable(topic.name, fields, timeout)
+            raise ValueError(f"{topic} is durable: bulk goes into the store, its hash onto the bus")
+        return self._publish_durable(topic, data, timeout, time, run, cause, replay)
 
     def send_control(self, topic: str, data: object, cause: str | None = None) -> str:
         """Send one event of `command.*`, `reply.*` or `bus.*`: never acknowledged, never sent again. Returns its id."""
         self._check_process()
-        fields = {"cause": cause, "time": clock.time_ns(), "data": encode_data(data)}
-        return self._publish_unacknowledged(topic, Delivery.DURABLE, fields, ())
+        return self._publish_unacknowledged(topic, Delivery.DURABLE, encode_data(data), (), time=clock.time_ns(), cause=cause)
 
     def flush(self, timeout: float) -> None:
         """Return when everything published before is on disk. Raises BusTimeout."""
         with self.changed:
             target = self.ring.last
+            if self._batch:
+                self._send_batch(clock.monotonic())
             if not self.changed.wait_for(lambda: self.ring.acknowledged >= target, timeout):
                 unsafe = target - self.ring.acknowledged
                 raise BusTimeout(f"{unsafe} events of {self.source} are not on disk after {timeout} s: is the recorder running?")
@@ -127,80 +177,114 @@ class Publisher:
             return self.changed.wait_for(lambda: wanted(self.heard[plane]), timeout)
 
     def filenos(self) -> list[int]:
-        """Descriptors that become readable when subscriptions may have arrived."""
-        return [socket.fileno() for socket in self.sockets.values()]
+        """Descriptors that become readable when subscriptions may have arrived, or a batch waits for its time."""
+        return [self._wake_read, *(socket.fileno() for socket in self.sockets.values())]
 
     def drain(self) -> None:
         """Read every subscription that has arrived."""
+        with self.lock:
+            if self._closed:
+                return
+            if self._woken:
+                os.read(self._wake_read, 16)
+                self._woken = False
+            for plane in Delivery:
+                self._listen(plane)
+
+    def on_ack(self, ack: Ack) -> None:
+        """Take an acknowledgement, and send what it calls for."""
         with self.changed:
             if self._closed:
                 return
-            for plane in Delivery:
-                self._drain_plane(plane)
-
-    def on_ack(self, ack: Ack) -> None:
-        """Take an acknowledgement: those of other epochs and older ones are ignored. Sends what it asks for."""
-        with self.changed:
-            if ack.epoch != self.epoch or self._closed:
-                return
-            if self.ring.acknowledge(ack.last):
-                self.timer.progress(clock.monotonic(), outstanding=len(self.ring) > 0)
+            before = self.ring.acknowledged
+            answer = self.ring.on_ack(ack, clock.monotonic())
+            if self.ring.acknowledged > before:
                 self.changed.notify_all()
-                self._resend_more()
-            if ack.missing is not None:
-                self._resend_range(*ack.missing)
+            if answer.floor is not None:
+                self.send_control("bus.floor", Floor(epoch=self.epoch, floor=answer.floor))
+            self._send_again(answer.again)
 
     def tick(self) -> float | None:
-        """Send again what is due. Returns the seconds until the next time, None while nothing waits."""
+        """Send what is due: a batch that has waited, events without progress. Returns the seconds until the next time, None: none."""
         with self.lock:
+            if self._closed:
+                return None
             now = clock.monotonic()
-            if not self._closed and self.timer.fire(now):
-                self._resend()
-            return None if self.timer.due is None else max(self.timer.due - now, 0.0)
+            if self._batch and self._batch.is_due(now):
+                self._send_batch(now)
+            self._send_again(self.ring.on_time(now))
+            if self._batch:
+                return max(self._batch.opened + BATCH_SECONDS - now, 0.0)
+            return None if self.ring.due is None else max(self.ring.due - now, 0.0)
 
     def close(self) -> None:
         """Say goodbye and close the sockets; what is not acknowledged by now is not waited for."""
         with self.changed:
             if self._closed:
                 return
+            if self._batch:
+                self._send_batch(clock.monotonic())
             if self.ring.last and not len(self.ring):
                 self.send_control("bus.bye", Bye(epoch=self.epoch, last=self.ring.last))
             self._closed = True
             for socket in self.sockets.values():
                 socket.close(linger=500)
+            os.close(self._wake_read)
+            os.close(self._wake_write)
             self.changed.notify_all()
 
-    def _publish_durable(self, topic: str, fields: dict[str, Any], timeout: float) -> str:  # Any: an envelope's fields
-        with self.changed:
-            self._check_usable()
-            self._await_room(topic, timeout)
-            envelope = self._envelope(fields, self.ring.next_seq, self.ring.previous(topic))
-            frame = encode_frame(topic, envelope)
-            self.ring.append(topic, frame)
-            self.published[topic] += 1
-            self.timer.waiting(clock.monotonic())
-            if self.tap is not None:
-                self.tap(topic, frame[len(topic) + 2 :], envelope)
-            self._send(Delivery.DURABLE, [frame])
-            return envelope.id(topic)
-
-    def _publish_unacknowledged(self, topic: str, plane: Delivery, fields: dict[str, Any], attachments: tuple[bytes, ...]) -> str:
-        stream = stream_of(topic, plane)
+    def _publish_durable(self, topic: str, data: bytes, timeout: float, time: int, run: str | None, cause: str | None, replay: bool) -> str:
         with self.lock:
             self._check_usable()
-            envelope = self._envelope(fields, self._counters[stream] + 1, self._previous.get(topic, 0))
-            frame = encode_frame(topic, envelope)
-            self._counters[stream] += 1
-            sent = self._send(plane, [frame, *attachments])
-            if plane is Delivery.LATEST:  # control has a topic for each publisher and inbox, which would pile up here
-                self._previous[topic] = envelope.seq
-                self.published[topic] += 1
-                self.dropped += not sent
+            ring = self.ring
+            if ring.is_full:
+                self._await_room(topic, timeout)
+            seq, nth = ring.last + 1, self.published.get(topic, 0) + 1
+            envelope = Envelope(
+                source=self.source, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
+                time=time, run=run, cause=cause, replay=replay, data=Raw(data),
+            )  # fmt: skip
+            event_map = encode_envelope(topic, envelope)
+            now = clock.monotonic()
+            ring.append(topic, event_map, now)
+            self._previous[topic] = seq
+            self.published[topic] = nth
+            if self.tap is not None:
+                self.tap(topic, event_map, envelope)
+            self._send_event(topic, event_map, now)
             return envelope.id(topic)
 
-    def _envelope(self, fields: dict[str, Any], seq: int, previous: int) -> Envelope:
-        fields = {**fields, "data": msgspec.Raw(fields["data"])}
-        return Envelope(source=self.source, epoch=self.epoch, seq=seq, prev=previous, **fields)
+    def _publish_unacknowledged(
+        self,
+        topic: str,
+        plane: Delivery,
+        data: bytes,
+        attachments: tuple[bytes, ...],
+        *,
+        time: int,
+        run: str | None = None,
+        cause: str | None = None,
+        replay: bool = False,
+    ) -> str:
+        stream = stream_of(topic, plane)
+        is_latest = plane is Delivery.LATEST  # control has a topic for each publisher and inbox, which would pile up here
+        with self.lock:
+            self._check_usable()
+            seq, nth = self._counters[stream] + 1, self.published.get(topic, 0) + 1 if is_latest else 0
+            envelope = Envelope(
+                source=self.source, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
+                time=time, run=run, cause=cause, replay=replay, data=Raw(data),
+            )  # fmt: skip
+            frame = pack_frame(topic, [encode_envelope(topic, envelope)])
+            self._counters[stream] = seq
+            if self._batch and not is_latest:
+                self._send_batch(clock.monotonic())
+            sent = self._send(plane, [frame, *attachments])
+            if is_latest:
+                self._previous[topic] = seq
+                self.published[topic] = nth
+                self.dropped += not sent
+            return envelope.id(topic)
 
     @property
     def is_forked(self) -> bool:
@@ -217,57 +301,71 @@ class Publisher:
             raise BusError(f"{self.source} is closed")
 
     def _await_room(self, topic: str, timeout: float) -> None:
-        if not self.ring.is_full:
-            return
-        if timeout > 0:
+        """Backpressure: wait until the recorder has acknowledged something. A wait that can be felt is said."""
+        if self._batch:
+            self._send_batch(clock.monotonic())
+        if not self._has_room(min(timeout, WARN_SECONDS)) and timeout > WARN_SECONDS:
             _log.warning("publisher waits for room", topic=topic, unacknowledged=len(self.ring), timeout=timeout)
-        has_room = self.changed.wait_for(lambda: not self.ring.is_full or self._closed, timeout)
+            self._has_room(timeout - WARN_SECONDS)
         self._check_usable()
-        if not has_room:
+        if self.ring.is_full:
             raise BusFull(f"{topic}: {len(self.ring)} events of {self.source} unacknowledged for {timeout} s: is the recorder running?")
 
-    def _send(self, plane: Delivery, frames: list[bytes]) -> bool:
-        socket = self.sockets[plane]
+    def _has_room(self, timeout: float) -> bool:
+        return self.changed.wait_for(lambda: not self.ring.is_full or self._closed, timeout)
+
+    def _send_event(self, topic: str, event_map: bytes, now: float) -> None:
+        """Send an event that comes alone at once; gather those that follow each other closely."""
+        batch = self._batch
+        if not batch and (not self._batching or now - self._sent >= BATCH_SECONDS):
+            self._send_durable(pack_frame(topic, (event_map,)), now)
+            return
+        if batch and not batch.takes(topic, event_map):
+            self._send_batch(now)
+        batch.add(topic, event_map, now)
+        if batch.is_due(now):
+            self._send_batch(now)
+        elif not self._woken:
+            self._woken = True
+            os.write(self._wake_write, b"b")
+
+    def _send_batch(self, now: float) -> None:
+        self._send_durable(self._batch.take(), now)
+
+    def _send_durable(self, frame: bytes, now: float) -> bool:
+        """Send on the events plane. False where it takes nothing now: the ring keeps the events."""
+        self._sent = now
         try:
-            socket.send_multipart(frames, zmq.NOBLOCK, copy=True)
+            self.sockets[Delivery.DURABLE].send(frame, zmq.NOBLOCK)
         except zmq.Again:
             return False
-        # A send also takes in what has arrived, and with it the edge that would wake the I/O thread.
-        if _is_readable(socket):
-            self._drain_plane(plane)
+        if now - self._listened >= LISTEN_SECONDS:
+            self._listened = now
+            self._listen(Delivery.DURABLE)
         return True
 
-    def _send_frames(self, frames: list[bytes]) -> None:
-        for frame in frames:
-            if not self._send(Delivery.DURABLE, [frame]):
+    def _send(self, plane: Delivery, frames: list[bytes]) -> bool:
+        try:
+            self.sockets[plane].send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._listen(plane)
+        return True
+
+    def _send_again(self, events: list[Sent]) -> None:
+        if not events:
+            return
+        now = clock.monotonic()
+        for frame in pack_frames(events):
+            if not self._send_durable(frame, now):
                 return
 
-    def _resend(self) -> None:
-        """Begin to send again all that is held: the oldest now, what follows with each acknowledgement."""
-        self._resend_until = self.ring.last
-        self._resent = self.ring.acknowledged
-        self._resend_more()
-
-    def _resend_more(self) -> None:
-        """Send again what has come into the window behind the last acknowledgement, each event once."""
-        end = min(self.ring.acknowledged + RESEND_EVENTS, self._resend_until)
-        if end > self._resent:
-            self._send_frames(self.ring.between(self._resent + 1, end))
-            self._resent = end
-
-    def _resend_range(self, first: int, last: int) -> None:
-        if first < self.ring.floor:
-            self.send_control("bus.floor", Floor(epoch=self.epoch, floor=self.ring.floor))
-        self._send_frames(self.ring.between(first, last))
-
-    def _drain_plane(self, plane: Delivery) -> None:
+    def _listen(self, plane: Delivery) -> None:
+        """Read subscriptions, also after a send: it takes in what has arrived, and with it the edge that would wake the I/O thread."""
         socket, heard = self.sockets[plane], self.heard[plane]
-        while _is_readable(socket):
-            try:
-                message = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._on_subscription(plane, heard, message)
+        with contextlib.suppress(zmq.Again):
+            while _is_readable(socket):
+                self._on_subscription(plane, heard, socket.recv(zmq.NOBLOCK))
 
     def _on_subscription(self, plane: Delivery, heard: set[bytes], message: bytes) -> None:
         if message[:1] == b"\x01":
@@ -275,7 +373,7 @@ class Publisher:
             if message == b"\x01" and plane is Delivery.DURABLE:
                 self._hub_returned = clock.monotonic() if self._hub_met else None
                 self._hub_met = True
-                self._resend()
+                self._send_again(self.ring.on_hub())
         elif message[:1] == b"\x00":
             heard.discard(message[1:])
         self.changed.notify_all()

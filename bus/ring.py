@@ -1,41 +1,56 @@
-"""Backpressure and re-sending: the events of one publisher that are not yet acknowledged, bounded in events and bytes.
+"""Backpressure and re-sending: the events of one publisher that are not yet acknowledged, and what of them to send again when.
 
-Pure: the publisher holds the lock, the socket and the clock.
+Pure, and the counterpart of `bus.stream`: the publisher holds the lock, the socket and the clock. Times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from bus.wire import Ack
 
 RESEND_EVENTS = 256
 FIRST_RESEND = 0.2
 """Seconds without progress before the oldest events are sent again; doubles up to LAST_RESEND."""
 LAST_RESEND = 2.0
 
+Sent = tuple[str, bytes]
+"""An event that may have to be sent again: its topic and its map."""
+
+
+class Answer(NamedTuple):
+    """What an acknowledgement calls for: events to send again now, and the floor to state where some are asked for that are gone."""
+
+    again: list[Sent]
+    floor: int | None = None
+
 
 class Ring:
-    """Frames by seq, 1, 2, 3… without holes. Full when it holds `capacity` events or `capacity_bytes`."""
+    """Events by seq, 1, 2, 3… without holes. Full when it holds `capacity` events or `capacity_bytes`.
 
-    def __init__(self, capacity: int = 4000, capacity_bytes: int = 64 * 1024 * 1024) -> None:
+    `acknowledged` is the newest seq that is on disk, `due` the time of the next re-send, None while nothing waits.
+    """
+
+    def __init__(self, epoch: int, capacity: int = 4000, capacity_bytes: int = 64 * 1024 * 1024) -> None:
+        self.epoch = epoch
         self.capacity = capacity
         self.capacity_bytes = capacity_bytes
         self.size = 0
         self.acknowledged = 0
-        self._frames: deque[bytes] = deque()
-        self._previous: dict[str, int] = {}
+        self.due: float | None = None
+        self._delay = FIRST_RESEND
+        self._events: deque[Sent] = deque()
+        self._again_until = self._sent_again = 0
 
     def __len__(self) -> int:
-        return len(self._frames)
-
-    @property
-    def next_seq(self) -> int:
-        return self.acknowledged + len(self._frames) + 1
+        return len(self._events)
 
     @property
     def last(self) -> int:
         """The newest seq taken, 0 before the first."""
-        return self.next_seq - 1
+        return self.acknowledged + len(self._events)
 
     @property
     def floor(self) -> int:
@@ -44,55 +59,57 @@ class Ring:
 
     @property
     def is_full(self) -> bool:
-        return len(self._frames) >= self.capacity or self.size >= self.capacity_bytes
+        return len(self._events) >= self.capacity or self.size >= self.capacity_bytes
 
-    def previous(self, topic: str) -> int:
-        """The seq of the newest event of `topic`, 0 where there is none."""
-        return self._previous.get(topic, 0)
-
-    def append(self, topic: str, frame: bytes) -> None:
-        """Take the next seq for this frame, which must carry it."""
-        self._previous[topic] = self.next_seq
-        self._frames.append(frame)
-        self.size += len(frame)
-
-    def acknowledge(self, last: int) -> bool:
-        """Forget what is on disk. False for a number that says nothing new; one above `last` is ignored likewise."""
-        if not self.acknowledged < last <= self.last:
-            return False
-        for _ in range(last - self.acknowledged):
-            self.size -= len(self._frames.popleft())
-        self.acknowledged = last
-        return True
-
-    def between(self, first: int, last: int) -> list[bytes]:
-        """The frames of seq `first` to `last` that are still held."""
-        start = max(first - self.floor, 0)
-        stop = min(last - self.floor + 1, len(self._frames))
-        return [self._frames[index] for index in range(start, stop)]
-
-
-@dataclass(slots=True)
-class ResendTimer:
-    """When to send the oldest events again: after 0.2 s without progress, doubling to 2 s. Times are monotonic seconds."""
-
-    due: float | None = None
-    delay: float = FIRST_RESEND
-
-    def waiting(self, now: float) -> None:
-        """Something awaits its acknowledgement: the timer runs, if it did not."""
+    def append(self, topic: str, event_map: bytes, now: float) -> None:
+        """Take the next seq for this event, whose map must carry it."""
+        self._events.append((topic, event_map))
+        self.size += len(event_map)
         if self.due is None:
-            self.due = now + self.delay
+            self.due = now + self._delay
 
-    def progress(self, now: float, *, outstanding: bool) -> None:
-        """An acknowledgement came: start again from the short delay, or stop when all is acknowledged."""
-        self.delay = FIRST_RESEND
-        self.due = now + self.delay if outstanding else None
+    def on_ack(self, ack: Ack, now: float) -> Answer:
+        """Forget what is on disk. Another epoch's acknowledgement, an older one and one above `last` change nothing."""
+        if ack.epoch != self.epoch:
+            return Answer([])
+        again = self._progress(ack.last, now) if self.acknowledged < ack.last <= self.last else []
+        if ack.missing is None:
+            return Answer(again)
+        first, last = ack.missing
+        return Answer(again + self.between(first, last), self.floor if first < self.floor else None)
 
-    def fire(self, now: float) -> bool:
-        """Whether it is time; if so, the next time is twice as far away."""
+    def on_hub(self) -> list[Sent]:
+        """The hub is there, perhaps a new one: send again all that is held, the oldest now, the rest as those are acknowledged."""
+        self._again_until = self.last
+        self._sent_again = self.acknowledged
+        return self._window()
+
+    def on_time(self, now: float) -> list[Sent]:
+        """What to send again because nothing was acknowledged for too long; the next time is twice as far away."""
         if self.due is None or now < self.due:
-            return False
-        self.delay = min(self.delay * 2, LAST_RESEND)
-        self.due = now + self.delay
-        return True
+            return []
+        self._delay = min(self._delay * 2, LAST_RESEND)
+        self.due = now + self._delay
+        return self.on_hub()
+
+    def between(self, first: int, last: int) -> list[Sent]:
+        """The events of seq `first` to `last` that are still held."""
+        start = max(first - self.floor, 0)
+        return list(islice(self._events, start, max(last - self.acknowledged, start)))
+
+    def _progress(self, last: int, now: float) -> list[Sent]:
+        for _ in range(last - self.acknowledged):
+            self.size -= len(self._events.popleft()[1])
+        self.acknowledged = last
+        self._delay = FIRST_RESEND
+        self.due = now + self._delay if self._events else None
+        return self._window()
+
+    def _window(self) -> list[Sent]:
+        """What has come into the window behind the last acknowledgement, each event once."""
+        end = min(self.acknowledged + RESEND_EVENTS, self._again_until)
+        if end <= self._sent_again:
+            return []
+        again = self.between(self._sent_again + 1, end)
+        self._sent_again = end
+        return again

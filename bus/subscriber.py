@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time as clock
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import zmq
@@ -90,34 +91,45 @@ class Subscriber:
         """What has arrived, at most about `limit` frames of each plane. Does not wait."""
         events: list[Received] = []
         for plane, socket in self._sockets.items():
-            received = list(self._receive(plane, socket, limit))
-            events += _newest(received) if self._newest_only and plane is Delivery.LATEST else received
+            if plane is Delivery.DURABLE:
+                self._drain_events(socket, limit, events)
+            else:
+                received = self._drain_latest(socket, limit)
+                events += _newest(received) if self._newest_only else received
         return events
 
     def close(self) -> None:
         for socket in self._sockets.values():
             socket.close(linger=0)
 
-    def _receive(self, plane: Delivery, socket: zmq.Socket[bytes], limit: int) -> Iterator[Received]:
-        for _ in range(limit):
-            try:
-                frames = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            yield from self._decode(plane, frames)
+    def _drain_events(self, socket: zmq.Socket[bytes], limit: int, events: list[Received]) -> None:
+        """Frames of the events plane, each read on its own: asking whether parts follow would cost more than to receive."""
+        receive, decode = socket.recv, self._decode
+        try:
+            for _ in range(limit):
+                events += decode(Delivery.DURABLE, receive(zmq.NOBLOCK), ())
+        except zmq.Again:
+            return
 
-    def _decode(self, plane: Delivery, frames: list[bytes]) -> Iterator[Received]:
-        frame, attachments = frames[0], tuple(frames[1:])
+    def _drain_latest(self, socket: zmq.Socket[bytes], limit: int) -> list[Received]:
+        events: list[Received] = []
+        with contextlib.suppress(zmq.Again):
+            for _ in range(limit):
+                frame, *attachments = socket.recv_multipart(zmq.NOBLOCK)
+                if len(attachments) > MAX_ATTACHMENTS:
+                    self._on_rejected("?", frame, f"{len(attachments)} attachments")
+                else:
+                    events += self._decode(Delivery.LATEST, frame, tuple(attachments))
+        return events
+
+    def _decode(self, plane: Delivery, frame: bytes, attachments: tuple[bytes, ...]) -> list[Received]:
         topic = "?"
         try:
-            if len(attachments) > (MAX_ATTACHMENTS if plane is Delivery.LATEST else 0):
-                raise CorruptFrame(f"{len(attachments)} attachments")
             topic, maps = split_frame(frame)
-            events = [Received(topic, plane, event_map, decode_envelope(topic, event_map), attachments) for event_map in maps]
+            return [Received(topic, plane, event_map, decode_envelope(topic, event_map), attachments) for event_map in maps]
         except CorruptFrame as error:
             self._on_rejected(topic, frame, str(error))
-            return
-        yield from events
+            return []
 
 
 def _newest(events: list[Received]) -> list[Received]:

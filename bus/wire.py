@@ -7,6 +7,8 @@ without decoding its `data`, so who only routes or records does not pay for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -14,12 +16,14 @@ from msgspec import Meta, Raw, Struct
 
 from bus.errors import CorruptFrame, FrameTooLarge
 from bus.event import Event, event_id
-from bus.topic import Delivery, Name
+from bus.topic import NAME_PATTERN, Delivery, Name
 
 T = TypeVar("T")
 
 MAX_FRAME = 64 * 1024
 """Bytes of an event's frame, topic included."""
+MAX_BATCH = 30_000
+"""Bytes of event maps that a publisher gathers into one frame: enough to share the cost of a message, not more to lose with one."""
 MAX_REPLY = 128 * 1024
 """Bytes of a `reply.` frame: one that answers with recorded events can hold the largest event whole."""
 MAX_ATTACHMENT = 16 * 1024 * 1024
@@ -27,21 +31,30 @@ MAX_ATTACHMENT = 16 * 1024 * 1024
 MAX_ATTACHMENTS = 16
 
 _NUL = b"\0"
-_ONE_EVENT = b"\0\x91"  # the NUL, and the MessagePack header of an array of one
+_HEAD = 2  # bytes of a frame of one event beside its topic and its map: the NUL and the array's header
+_FIXED_ARRAY = 15  # the longest array whose MessagePack header is one byte
+_LONGEST_ID = 512
+_NAME = re.compile(NAME_PATTERN)
+_LONGEST_TOPIC = 255
 _TOPIC = re.compile(rb"[a-z0-9][a-z0-9._-]{0,254}")
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-EventId = Annotated[str, Meta(max_length=512)]
+EventId = Annotated[str, Meta(max_length=_LONGEST_ID)]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event map with its `data` still encoded. `epoch` and `seq` are 0 where a foreign publisher cannot re-send."""
+    """An event map with its `data` still encoded. `epoch` and `seq` are 0 where a foreign publisher cannot re-send.
 
-    source: Name
+    `source` is a Name, which decoding sees to: checked here, the pattern would take longer than all the rest.
+    `nth` counts this publisher's events of this topic.
+    """
+
+    source: Annotated[str, Meta(extra_json_schema={"pattern": NAME_PATTERN})]
     time: Count
     epoch: Count = 0
     seq: Count = 0
     prev: Count = 0
+    nth: Count = 0
     cause: EventId | None = None
     run: Name | None = None
     replay: bool = False
@@ -102,6 +115,7 @@ class CommandReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _maps = msgspec.msgpack.Decoder(list[Raw])
 _envelope = msgspec.msgpack.Decoder(Envelope)
+_envelopes = msgspec.msgpack.Decoder(list[Envelope])
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)  # ValueError: text that is no UTF-8
 
 
@@ -113,18 +127,46 @@ def encode_data(data: object) -> bytes:
     return encoded
 
 
-def encode_frame(topic: str, envelope: Envelope) -> bytes:
-    """The frame of one event. Raises FrameTooLarge, and ValueError for a field that no reader would take: it would be a hole for ever."""
+def encode_envelope(topic: str, envelope: Envelope) -> bytes:
+    """The event map. Raises FrameTooLarge where no frame of this topic can carry it."""
     event_map = _encoder.encode(envelope)
-    try:
-        _envelope.decode(event_map)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{topic}: {error}") from error
-    frame = topic.encode() + _ONE_EVENT + event_map
-    limit = frame_limit(topic)
-    if len(frame) > limit:
-        raise _too_large(topic, len(frame), limit)
-    return frame
+    size = len(topic) + _HEAD + len(event_map)
+    if size > MAX_FRAME and size > frame_limit(topic):
+        raise _too_large(topic, size, frame_limit(topic))
+    return event_map
+
+
+def check_fields(topic: str, run: str | None, cause: str | None, time: int) -> None:
+    """Raises ValueError for a field that no reader would take: the event would be a hole for ever."""
+    if run is not None and not _is_name(run):
+        raise ValueError(f"{topic}: run {run!r}: want up to 63 lower-case letters, digits, - and _")
+    if cause is not None and len(cause) > _LONGEST_ID:
+        raise ValueError(f"{topic}: cause of {len(cause)} characters: want the id of an event")
+    if not 0 <= time < 2**63:
+        raise ValueError(f"{topic}: time {time}: want ns since the Unix epoch")
+
+
+def pack_frame(topic: str, event_maps: Sequence[bytes]) -> bytes:
+    """The frame of some encoded events of one topic."""
+    count = len(event_maps)
+    head = bytes((0x90 | count,)) if count <= _FIXED_ARRAY else b"\xdc" + count.to_bytes(2, "big")
+    return b"".join((topic.encode(), _NUL, head, *event_maps))
+
+
+def pack_frames(events: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """The fewest frames that carry these (topic, event map) in order: neighbours of one topic share one of up to MAX_BATCH bytes."""
+    frames: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for index, (topic, event_map) in enumerate(events):
+        if gathered and (topic != events[index - 1][0] or size + len(event_map) > MAX_BATCH):
+            frames.append(pack_frame(events[index - 1][0], gathered))
+            gathered, size = [], 0
+        gathered.append(event_map)
+        size += len(event_map)
+    if gathered:
+        frames.append(pack_frame(events[-1][0], gathered))
+    return frames
 
 
 def encodable(text: str) -> str:
@@ -139,12 +181,7 @@ def frame_limit(topic: str) -> int:
 
 def split_frame(frame: bytes) -> tuple[str, list[Raw]]:
     """A frame's topic and its event maps, each still encoded. Raises CorruptFrame."""
-    head, nul, body = frame.partition(_NUL)
-    if not nul or not _TOPIC.fullmatch(head):
-        raise CorruptFrame(f"frame of {len(frame)} bytes begins {frame[:40]!r}: want a topic, then one NUL byte")
-    topic = head.decode()
-    if len(frame) > frame_limit(topic):
-        raise CorruptFrame(f"{topic}: frame of {len(frame)} bytes, over the limit of {frame_limit(topic)}")
+    topic, body = _split(frame)
     try:
         maps = _maps.decode(body)
     except _UNDECODABLE as error:
@@ -154,12 +191,28 @@ def split_frame(frame: bytes) -> tuple[str, list[Raw]]:
     return topic, maps
 
 
+def decode_frame(frame: bytes) -> tuple[str, list[Envelope]]:
+    """A frame's topic and its envelopes: all of them, or CorruptFrame."""
+    topic, body = _split(frame)
+    try:
+        envelopes = _envelopes.decode(body)
+    except _UNDECODABLE as error:
+        raise CorruptFrame(f"{topic}: want a MessagePack array of event maps: {error}") from error
+    if not envelopes:
+        raise CorruptFrame(f"{topic}: an empty array of events")
+    for envelope in envelopes:
+        _check_source(topic, envelope)
+    return topic, envelopes
+
+
 def decode_envelope(topic: str, event_map: Raw | bytes) -> Envelope:
     """One event map, without its data. Raises CorruptFrame."""
     try:
-        return _envelope.decode(event_map)
+        envelope = _envelope.decode(event_map)
     except _UNDECODABLE as error:
         raise CorruptFrame(f"{topic}: want an event map: {error}") from error
+    _check_source(topic, envelope)
+    return envelope
 
 
 def decode_data(topic: str, data: Raw | bytes, type_: type[T]) -> T:
@@ -191,6 +244,31 @@ def stream_of(topic: str, plane: Delivery) -> str:
     if plane is Delivery.LATEST:
         return "latest"
     return "control" if topic.startswith(("command.", "reply.", "bus.")) else "durable"
+
+
+def _split(frame: bytes) -> tuple[str, memoryview]:
+    end = frame.find(_NUL, 0, _LONGEST_TOPIC + 1)
+    topic = _topic(frame[:end]) if end > 0 else None
+    if topic is None:
+        raise CorruptFrame(f"frame of {len(frame)} bytes begins {frame[:40]!r}: want a topic, then one NUL byte")
+    if len(frame) > MAX_FRAME and len(frame) > frame_limit(topic):
+        raise CorruptFrame(f"{topic}: frame of {len(frame)} bytes, over the limit of {frame_limit(topic)}")
+    return topic, memoryview(frame)[end + 1 :]
+
+
+@lru_cache(maxsize=4096)
+def _topic(head: bytes) -> str | None:
+    return head.decode() if _TOPIC.fullmatch(head) else None
+
+
+@lru_cache(maxsize=1024)
+def _is_name(text: str) -> bool:
+    return _NAME.match(text) is not None
+
+
+def _check_source(topic: str, envelope: Envelope) -> None:
+    if not _is_name(envelope.source):
+        raise CorruptFrame(f"{topic}: want an event map: source {envelope.source[:80]!r} is no name")
 
 
 def _too_large(what: str, size: int, limit: int) -> FrameTooLarge:

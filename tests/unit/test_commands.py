@@ -15,7 +15,7 @@ from bus.agent import Answer
 from bus.commands import Commands
 from bus.errors import CommandRefused, CorruptFrame
 from bus.subscriber import Received
-from bus.wire import MAX_REPLY, CommandCall, CommandReply, Envelope, encode_data, encode_frame
+from bus.wire import MAX_REPLY, CommandCall, CommandReply, Envelope, encode_data, encode_envelope
 from schemas import power
 
 SECOND = 1_000_000_000
@@ -31,7 +31,7 @@ class Desk:
         self.commands = Commands([Answer(power.SET_RATE, "set_rate")], self, self._run)  # type: ignore[arg-type]  # only sends control
 
     def send_control(self, topic: str, data: CommandReply, cause: str | None = None) -> str:
-        encode_frame(topic, Envelope(source="power", time=1, cause=cause, data=Raw(encode_data(data))))
+        encode_envelope(topic, Envelope(source="power", time=1, cause=cause, data=Raw(encode_data(data))))
         self.replies.append((topic, data, cause))
         return ""
 

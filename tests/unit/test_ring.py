@@ -7,15 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bus.ring import FIRST_RESEND, LAST_RESEND, ResendTimer, Ring
+from bus.ring import FIRST_RESEND, LAST_RESEND, RESEND_EVENTS, Answer, Ring, Sent
 from bus.stream import HELD_EVENTS, Stream
+from bus.wire import Ack
+
+EPOCH = 7
 
 
 def filled(count: int, **capacity: int) -> Ring:
-    ring = Ring(**capacity)
+    ring = Ring(EPOCH, **capacity)
     for number in range(1, count + 1):
-        ring.append("t", str(number).encode())
+        ring.append("t", str(number).encode(), 0.0)
     return ring
+
+
+def acknowledge(ring: Ring, last: int, missing: tuple[int, int] | None = None, *, epoch: int = EPOCH, now: float = 1.0) -> Answer:
+    return ring.on_ack(Ack(epoch=epoch, last=last, missing=missing), now)
+
+
+def numbers(events: list[Sent]) -> list[int]:
+    return [int(event_map) for _, event_map in events]
 
 
 def test_a_full_ring_says_so_by_events_and_by_bytes() -> None:
@@ -26,52 +37,68 @@ def test_a_full_ring_says_so_by_events_and_by_bytes() -> None:
 
 def test_an_acknowledgement_makes_room() -> None:
     ring = filled(4, capacity=4)
+    acknowledge(ring, 3)
 
-    assert ring.acknowledge(3)
-    assert (len(ring), ring.size, ring.floor, ring.next_seq, ring.is_full) == (1, 1, 4, 5, False)
+    assert (len(ring), ring.size, ring.floor, ring.last, ring.is_full) == (1, 1, 4, 4, False)
 
 
 @pytest.mark.parametrize("last", [0, 2, 5, 2**62])
 def test_an_old_or_impossible_acknowledgement_changes_nothing(last: int) -> None:
     ring = filled(4)
-    ring.acknowledge(2)
+    acknowledge(ring, 2)
 
-    assert not ring.acknowledge(last)
+    assert acknowledge(ring, last) == Answer([])
     assert (ring.acknowledged, len(ring)) == (2, 2)
+
+
+def test_another_epoch_s_acknowledgement_changes_nothing() -> None:
+    ring = filled(4)
+
+    assert acknowledge(ring, 3, (1, 4), epoch=EPOCH + 1) == Answer([])
+    assert ring.acknowledged == 0
 
 
 def test_what_is_asked_for_is_what_is_still_held() -> None:
     ring = filled(10)
-    ring.acknowledge(4)
+    acknowledge(ring, 4)
 
-    assert ring.between(2, 6) == [b"5", b"6"]
-    assert ring.between(1, 4) == []
-    assert ring.between(9, 99) == [b"9", b"10"]
-
-
-def test_prev_is_the_topic_s_own_last_seq() -> None:
-    ring = Ring()
-    for topic in ("a", "b", "a"):
-        ring.append(topic, b"x")
-
-    assert (ring.previous("a"), ring.previous("b"), ring.previous("c")) == (3, 2, 0)
+    assert numbers(acknowledge(ring, 4, (5, 6)).again) == [5, 6]
+    assert numbers(acknowledge(ring, 4, (9, 99)).again) == [9, 10]
+    assert acknowledge(ring, 4, (5, 6)).floor is None
 
 
-def test_the_timer_doubles_until_progress_resets_it() -> None:
-    timer = ResendTimer()
-    timer.waiting(0.0)
-    due, now = [], 0.0
+def test_who_asks_for_what_is_gone_hears_the_floor() -> None:
+    ring = filled(10)
+    acknowledge(ring, 4)
+    answer = acknowledge(ring, 4, (2, 6))
+
+    assert (numbers(answer.again), answer.floor) == ([5, 6], 5)
+
+
+def test_the_time_to_send_again_doubles_until_progress_resets_it() -> None:
+    ring, now, pauses = filled(2), 0.0, []
     for _ in range(5):
-        now = timer.due or 0.0
-        assert not timer.fire(now - 1e-6)
-        assert timer.fire(now)
-        due.append(round(timer.delay, 3))
+        assert ring.due is not None
+        pauses.append(round(ring.due - now, 3))
+        assert ring.on_time(ring.due - 1e-6) == []
+        now = ring.due
+        assert numbers(ring.on_time(now)) == [1, 2]
 
-    assert due == [0.4, 0.8, 1.6, LAST_RESEND, LAST_RESEND]
-    timer.progress(now, outstanding=True)
-    assert timer.due == pytest.approx(now + FIRST_RESEND)
-    timer.progress(now, outstanding=False)
-    assert timer.due is None
+    assert pauses == [FIRST_RESEND, 0.4, 0.8, 1.6, LAST_RESEND]
+    acknowledge(ring, 1, now=now)
+    assert ring.due == pytest.approx(now + FIRST_RESEND)
+    acknowledge(ring, 2, now=now)
+    assert ring.due is None
+
+
+def test_after_an_outage_what_piled_up_goes_out_once_as_fast_as_it_is_acknowledged() -> None:
+    ring = filled(1000)
+
+    assert numbers(ring.on_hub()) == list(range(1, RESEND_EVENTS + 1))
+    assert numbers(acknowledge(ring, 200).again) == list(range(RESEND_EVENTS + 1, 200 + RESEND_EVENTS + 1))
+    ring.append("t", b"1001", 0.0)
+    rest = [each for last in range(300, 1001, 100) for each in numbers(acknowledge(ring, last).again)]
+    assert rest == list(range(200 + RESEND_EVENTS + 1, 1001)), "and what was published since is not among it"
 
 
 def test_a_stream_appends_in_order_and_asks_for_the_first_gap() -> None:
@@ -117,7 +144,7 @@ class Delivery(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ring = Ring(capacity=50)
+        self.ring = Ring(EPOCH, capacity=50)
         self.stream: Stream[bytes] = Stream()
         self.log: list[bytes] = []
         self.synced: list[bytes] = []
@@ -127,9 +154,9 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: not self.ring.is_full)
     @rule(lost=st.booleans())
     def publish(self, lost: bool) -> None:
-        seq = self.ring.next_seq
+        seq = self.ring.last + 1
         self.published += 1
-        self.ring.append("t", str(seq).encode())
+        self.ring.append("t", str(seq).encode(), 0.0)
         if not lost:
             self.channel.append((seq, str(seq).encode()))
 
@@ -144,17 +171,19 @@ class Delivery(RuleBasedStateMachine):
     def sync(self, acknowledgement_lost: bool) -> None:
         self.synced = list(self.log)
         if not acknowledgement_lost:
-            self.ring.acknowledge(self.stream.last)
+            acknowledge(self.ring, self.stream.last)
 
     @rule()
     def ask(self) -> None:
         if self.stream.missing:
-            first, last = self.stream.missing
-            self.channel += [(max(first, self.ring.floor) + n, frame) for n, frame in enumerate(self.ring.between(first, last))]
+            self._again(self.ring.between(*self.stream.missing))
 
     @rule()
     def resend(self) -> None:
-        self.channel += [(self.ring.floor + n, frame) for n, frame in enumerate(self.ring.between(self.ring.floor, self.ring.last))]
+        self._again(self.ring.between(self.ring.floor, self.ring.last))
+
+    def _again(self, events: list[Sent]) -> None:
+        self.channel += [(int(event_map), event_map) for _, event_map in events]
 
     @rule()
     def crash_recorder(self) -> None:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from bus.errors import CorruptFrame, FrameTooLarge
 from bus.topic import Delivery
 from bus.wire import (
+    MAX_BATCH,
     MAX_FRAME,
     MAX_REPLY,
     Envelope,
     decode_data,
     decode_envelope,
     encode_data,
-    encode_frame,
+    encode_envelope,
+    pack_frame,
+    pack_frames,
     split_frame,
     stream_of,
     to_event,
@@ -45,6 +48,7 @@ envelopes = st.builds(
     epoch=counts,
     seq=counts,
     prev=counts,
+    nth=counts,
     cause=st.none() | st.text(max_size=100),
     run=st.none() | names,
     replay=st.booleans(),
@@ -53,22 +57,33 @@ envelopes = st.builds(
 
 @given(topics, envelopes)
 def test_a_frame_decodes_to_what_was_encoded(topic: str, envelope: Envelope) -> None:
-    decoded_topic, maps = split_frame(encode_frame(topic, envelope))
+    decoded_topic, maps = split_frame(pack_frame(topic, [encode_envelope(topic, envelope)]))
 
     decoded = decode_envelope(topic, maps[0])
     assert (decoded_topic, len(maps)) == (topic, 1)
     assert bytes(decoded.data) == bytes(envelope.data)
-    for field in ("source", "time", "epoch", "seq", "prev", "cause", "run", "replay"):
+    for field in ("source", "time", "epoch", "seq", "prev", "nth", "cause", "run", "replay"):
         assert getattr(decoded, field) == getattr(envelope, field)
 
 
 @given(topics, envelopes)
 def test_another_msgpack_library_reads_the_same_map(topic: str, envelope: Envelope) -> None:
-    head, _, body = encode_frame(topic, envelope).partition(b"\0")
+    head, _, body = pack_frame(topic, [encode_envelope(topic, envelope)]).partition(b"\0")
 
     (event,) = msgpack.unpackb(body, strict_map_key=False)
     assert head.decode() == topic
     assert (event["source"], event["time"], event.get("seq", 0)) == (envelope.source, envelope.time, envelope.seq)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a.b", "a.c"]), envelopes), max_size=60))
+def test_a_batch_carries_its_events_in_order_and_no_frame_is_too_large(events: list[tuple[str, Envelope]]) -> None:
+    sent = [(topic, encode_envelope(topic, envelope)) for topic, envelope in events]
+
+    frames = pack_frames(sent)
+
+    arrived = [(topic, bytes(each)) for topic, maps in map(split_frame, frames) for each in maps]
+    assert arrived == sent
+    assert all(sum(map(len, maps)) <= MAX_BATCH or len(maps) == 1 for _, maps in map(split_frame, frames))
 
 
 @given(st.binary(max_size=300))
@@ -83,7 +98,7 @@ def test_any_bytes_are_a_frame_or_corrupt(frame: bytes) -> None:
 
 @given(topics, envelopes, st.data())
 def test_a_mutated_frame_is_read_or_corrupt(topic: str, envelope: Envelope, data: st.DataObject) -> None:
-    frame = bytearray(encode_frame(topic, envelope))
+    frame = bytearray(pack_frame(topic, [encode_envelope(topic, envelope)]))
     frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
     try:
         mutated, maps = split_frame(bytes(frame))
@@ -144,8 +159,8 @@ def test_a_frame_over_the_limit_names_the_store() -> None:
     envelope = Envelope(source="a", time=1, data=msgspec.Raw(encode_data("x" * MAX_FRAME)))
 
     with pytest.raises(FrameTooLarge, match="store"):
-        encode_frame("train.step", envelope)
-    assert len(encode_frame("reply.a", envelope)) <= MAX_REPLY
+        encode_envelope("train.step", envelope)
+    assert len(encode_envelope("reply.a", envelope)) <= MAX_REPLY
 
 
 def test_data_over_any_limit_is_refused_before_the_envelope_is_made() -> None:
