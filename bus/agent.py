@@ -39,6 +39,7 @@ class OnTopic:
     topic: Topic[Any]  # a table holds topics of every struct
     handler: str
     replayed: bool
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,12 @@ class Timer:
     handler: str
 
 
-def on(topic: Topic[Any], *, replayed: bool = False) -> Callable[[F], F]:
-    """Call the method with each event of `topic`; with replayed ones too if it says so."""
-    return _mark(lambda name: OnTopic(topic, name, replayed))
+def on(topic: Topic[Any], *, replayed: bool = False, last: bool = False) -> Callable[[F], F]:
+    """Call the method with each event of `topic`; with replayed ones too if it says so.
+
+    With `last`, also with the newest one that was recorded before the agent started.
+    """
+    return _mark(lambda name: OnTopic(topic, name, replayed, last))
 
 
 def answers(command: Command[Any, Any]) -> Callable[[F], F]:

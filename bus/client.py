@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time as clock
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
+import structlog
 import zmq
 from msgspec import Raw
 
 from bus.address import Addresses, ipc_addresses, tcp_addresses
 from bus.connection import Connection
-from bus.errors import CorruptFrame
+from bus.errors import BusError, CorruptFrame
 from bus.event import Event
-from bus.history import FETCH, LAST, Last, Seen, pages, since_time
+from bus.gap import RETRY_SECONDS, Gap, Gaps
+from bus.history import FETCH, LAST, STREAMS, Fetch, Fetched, Last, StreamTable, pages, received, since_time, whole_table
 from bus.home import find_home
 from bus.publisher import PUBLISH_TIMEOUT, Publisher
+from bus.reader import Reader, report
 from bus.rejection import Rejections
-from bus.subscriber import Received, Subscriber
-from bus.topic import Command, Reply, Request, Topic
-from bus.wire import to_event
+from bus.subscriber import Received, Subscriber, matcher
+from bus.topic import Command, Delivery, Reply, Request, Topic
+from bus.wire import RECORDED, to_event
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
 FETCH_TIMEOUT = 10.0
+FILL_TIMEOUT = 1.0
+"""Seconds that a subscriber with a gap waits for a page before it asks again."""
+TABLE_TIMEOUT = 2.0
+"""Seconds that a subscription waits for a recorder that is there and does not answer."""
 FLUSH_ON_CLOSE = 2.0
+
+_log = structlog.get_logger()
 
 
 def connect(source: str | None = None, *, hub: str | None = None, timeout: float = CONNECT_TIMEOUT, batching: bool = True) -> Client:
@@ -47,13 +57,17 @@ def connect(source: str | None = None, *, hub: str | None = None, timeout: float
 
 
 class Client:
-    """A connection under one source name. Publishing is safe from any thread; close it, or use it as a context manager."""
+    """A connection under one source name. Publishing is safe from any thread; close it, or use it as a context manager.
+
+    `rejections` counts what did not decode, `gaps` stretches of events that a reader missed and could not have.
+    """
 
     def __init__(self, source: str, addresses: Addresses, *, batching: bool = True) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.addresses = addresses
         self.publisher = Publisher(self.context, addresses, source, batching=batching)
         self.rejections = Rejections()
+        self.gaps = 0
         self._connection = Connection(self.context, addresses, self.publisher, self.rejections.add)
 
     @property
@@ -94,21 +108,26 @@ class Client:
         return self._connection.call_raw(command, request, timeout)
 
     @overload
-    def events(self, *topics: Topic[T], since: str | float | None = None, timeout: float | None = None) -> Iterator[Event[T]]: ...
+    def events(
+        self, *topics: Topic[T], since: str | float | None = None, last: bool = False, timeout: float | None = None
+    ) -> Iterator[Event[T]]: ...
 
     @overload
-    def events(self, *topics: str, since: str | float | None = None, timeout: float | None = None) -> Iterator[Event[Any]]: ...
+    def events(
+        self, *topics: str, since: str | float | None = None, last: bool = False, timeout: float | None = None
+    ) -> Iterator[Event[Any]]: ...
 
     def events(
-        self, *topics: Topic[Any] | str, since: str | float | None = None, timeout: float | None = None
+        self, *topics: Topic[Any] | str, since: str | float | None = None, last: bool = False, timeout: float | None = None
     ) -> Iterator[Event[Any]]:  # Any: a name has no struct, its data arrives as plain values
-        """Every event of `topics` from this call on, and before that those recorded `since` (`10m`, or seconds).
+        """Every event of `topics` from this call on, and before that those recorded `since` (`10m`, or seconds), or the `last` of each.
 
         A topic may be a declared one, a name, or a prefix that ends in a dot. Ends after `timeout` seconds without an event.
-        What does not decode is counted in `rejections` and left out.
+        Durable events that are lost on the way are fetched from the recorder and arrive in their order; what cannot be had is
+        logged and counted in `gaps`. What does not decode is counted in `rejections` and left out.
         """
         types = {topic.name: topic.type for topic in topics if isinstance(topic, Topic)}
-        received = self.received([topic if isinstance(topic, str) else topic.name for topic in topics], since, timeout)
+        received = self.received([topic if isinstance(topic, str) else topic.name for topic in topics], since, timeout, last=last)
         return self._decoded(received, types)
 
     def _decoded(self, received: Iterator[Received], types: dict[str, type[Any]]) -> Iterator[Event[Any]]:  # as above
@@ -118,32 +137,86 @@ class Client:
             except CorruptFrame as error:
                 self.rejections.add(event.topic, event.event_map, str(error))
 
-    def received(self, patterns: list[str], since: str | float | None = None, timeout: float | None = None) -> Iterator[Received]:
+    def received(
+        self, patterns: list[str], since: str | float | None = None, timeout: float | None = None, *, last: bool = False
+    ) -> Iterator[Received]:
         """As `events`, with the data still encoded. No pattern means everything."""
         after = None if since is None else since_time(since)
-        subscriber = Subscriber(self.context, self.addresses, patterns or [""], on_rejected=self.rejections.add)
+        if (last and not all(patterns)) or any(pattern.endswith(".") for pattern in patterns if last):
+            raise ValueError(f"the last event of {patterns}: want names of topics")
+        subscriber = Subscriber(self.context, self.addresses, [*(patterns or [""]), RECORDED], on_rejected=self.rejections.add)
         try:
-            subscriber.await_ready(self.publisher, CONNECT_TIMEOUT)
+            reader = self.open_reader(subscriber, patterns or [""])
         except BaseException:
             subscriber.close()
             raise
-        return self._read(subscriber, patterns, after, timeout)
+        return self._read(reader, subscriber, patterns, after, timeout, last)
 
-    def _read(self, subscriber: Subscriber, patterns: list[str], after: int | None, timeout: float | None) -> Iterator[Received]:
+    def open_reader(self, subscriber: Subscriber, patterns: list[str]) -> Reader:
+        """Follow `patterns` from now on. Raises NoHub, BusTimeout."""
+        subscriber.await_ready(self.publisher, CONNECT_TIMEOUT)
+        table = self._table() if patterns else None
+        wants = matcher(tuple(patterns))
+        if table is None:
+            gaps: Gaps[Received] = Gaps(wants, None)
+        else:
+            known = {(source, epoch): seq for source, epoch, seq in table.streams}
+            gaps = Gaps(wants, known, table.end, (table.epoch, table.group))
+        return Reader(subscriber, patterns, gaps, self.rejections.add, self._on_gap)
+
+    def _table(self) -> StreamTable | None:
+        """What the recorder has of each stream, None where there is no recorder, or none that answers."""
+        if not self.publisher.is_heard(Delivery.DURABLE, f"command.{STREAMS.agent}.".encode()):
+            return None
+        try:
+            return whole_table(lambda request: self.call(STREAMS, request, timeout=TABLE_TIMEOUT))
+        except BusError as error:
+            _log.warning("the recorder does not say what it has: gaps before the first event of a stream are not seen", reason=str(error))
+            return None
+
+    def fetch_missing(self, page: Fetch) -> Fetched | None:
+        """What a reader wants from the log, None where the recorder does not answer."""
+        try:
+            return self.call(FETCH, page, timeout=FILL_TIMEOUT)
+        except BusError:
+            return None
+
+    def _on_gap(self, gap: Gap) -> None:
+        self.gaps += 1
+        report(gap)
+
+    def _read(
+        self, reader: Reader, subscriber: Subscriber, patterns: list[str], after: int | None, timeout: float | None, last: bool
+    ) -> Iterator[Received]:
         """History, then what arrives."""
         try:
-            seen = Seen()
-            if after is not None:
-                yield from filter(seen.is_new, pages(lambda page: self.call(FETCH, page, timeout=FETCH_TIMEOUT), patterns, after))
-            while subscriber.wait(timeout):
-                yield from filter(seen.is_new, subscriber.drain())
+            yield from reader.history(self._past(patterns, after, last))
+            deadline = _after(timeout)
+            while True:
+                if events := reader.take():
+                    yield from events
+                    deadline = _after(timeout)
+                if (page := reader.wanted()) is not None:
+                    yield from reader.fill(self.fetch_missing(page))
+                    deadline = _after(timeout)
+                elif not events and not _wait(subscriber, reader, deadline):
+                    return
         finally:
             subscriber.close()
 
+    def _past(self, patterns: list[str], after: int | None, last: bool) -> Iterable[Received]:
+        if after is not None:
+            return pages(lambda page: self.call(FETCH, page, timeout=FETCH_TIMEOUT), patterns, after)
+        return self.newest(patterns) if last else ()
+
+    def newest(self, topics: list[str]) -> Iterator[Received]:
+        """The newest recorded event of each of these topics, from whichever source. Raises as `call` does."""
+        return received(self.call(LAST, Last(topics=topics), timeout=FETCH_TIMEOUT))
+
     def last(self, topic: Topic[T]) -> Event[T] | None:
         """The newest recorded event of `topic`, from whichever source; None where there is none. Raises as `call` does."""
-        found = list(pages(lambda _: self.call(LAST, Last(topics=[topic.name]), timeout=FETCH_TIMEOUT), [], 0))
-        return to_event(topic.name, found[0].envelope, topic.type) if found else None
+        found = next(self.newest([topic.name]), None)
+        return to_event(topic.name, found.envelope, topic.type) if found else None
 
     def close(self, flush: float = FLUSH_ON_CLOSE) -> None:
         """Wait up to `flush` seconds until all is on disk, say goodbye and leave. Raises BusTimeout, after leaving, for what is not."""
@@ -164,3 +237,15 @@ class Client:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _after(timeout: float | None) -> float | None:
+    return None if timeout is None else clock.monotonic() + timeout
+
+
+def _wait(subscriber: Subscriber, reader: Reader, deadline: float | None) -> bool:
+    """Whether there may be something to take before the deadline: looks whatever the time, so that nothing that is there is missed."""
+    left = None if deadline is None else max(deadline - clock.monotonic(), 0.0)
+    if not reader.is_behind:
+        return subscriber.wait(left)
+    return subscriber.wait(RETRY_SECONDS if left is None else min(left, RETRY_SECONDS)) or left is None or left > 0

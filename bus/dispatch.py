@@ -37,6 +37,7 @@ class Dispatch:
 
     def __init__(self, agent: Agent, client: Client, on_failure: Callable[[], None]) -> None:
         self.received = 0
+        self._met: set[str] = set()
         self.failure: Exception | None = None
         self._on_failure = on_failure
         self._agent = agent
@@ -53,6 +54,17 @@ class Dispatch:
         self._commands = Commands(self.answers, client.publisher, self._run_command)
 
     @property
+    def topics(self) -> list[str]:
+        """What the handlers read."""
+        return list(self._handlers)
+
+    @property
+    def remembered(self) -> list[str]:
+        """The topics of which a handler wants the last event from before the start, as long as none has come since."""
+        wanted = [name for name, entries in self._handlers.items() if any(entry.last for entry in entries)]
+        return [name for name in wanted if name not in self._met]
+
+    @property
     def patterns(self) -> list[str]:
         """What to subscribe to: the handlers' topics, and the prefix of this agent's commands."""
         return [*self._handlers, f"command.{self._agent.name}."]
@@ -63,8 +75,15 @@ class Dispatch:
             self.spawn(self._answer(event))
             return
         self.received += 1
+        self._met.add(event.topic)
         for entry in self._handlers.get(event.topic, ()):
             if entry.replayed or not event.envelope.replay:
+                await self._handle(entry, event)
+
+    async def remember(self, event: Received) -> None:
+        """Hand the last event from before the start to the handlers that want it, unless a newer one came first."""
+        for entry in self._handlers.get(event.topic, ()) if event.topic in self.remembered else ():
+            if entry.last and (entry.replayed or not event.envelope.replay):
                 await self._handle(entry, event)
 
     def spawn(self, coroutine: Awaitable[None]) -> None:

@@ -13,7 +13,9 @@ import psutil
 from bus.agent import Agent
 from bus.client import Client
 from bus.dispatch import Dispatch
+from bus.gap import Gaps
 from bus.lifecycle import Heartbeat, Manifest
+from bus.subscriber import Received
 
 LATE_SHARE = 0.8
 """A topic slower than this share of its declared rate is late."""
@@ -22,7 +24,7 @@ Scalar = str | int | float | bool | None
 
 
 class Pulse:
-    """Measures between two heartbeats of one agent."""
+    """Measures between two heartbeats of one agent. `gaps` is what its reader knows, once it reads."""
 
     def __init__(self, agent: Agent, client: Client, dispatch: Dispatch) -> None:
         self._agent = agent
@@ -32,6 +34,7 @@ class Pulse:
         self._process.cpu_percent()  # the first reading has nothing to compare with
         self._started = self._measured = clock.monotonic()
         self._counts: dict[str, int] = {}
+        self.gaps: Gaps[Received] | None = None
         self._restarts = int(os.environ.get("BUS_RESTARTS", "0"))
 
     @property
@@ -52,6 +55,9 @@ class Pulse:
             late=self._late(),
             published=dict(publisher.published),
             received=self._dispatch.received,
+            filled=self.gaps.filled if self.gaps else 0,
+            gaps=self._client.gaps,
+            behind=self.gaps is not None and self.gaps.is_behind,
             undecodable=self._client.rejections.total,
             dropped=publisher.dropped,
             waiting=len(publisher.ring),

@@ -7,11 +7,12 @@ import time as clock
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 from bus.subscriber import Received
 from bus.topic import Command, Delivery
-from bus.wire import Count, Envelope, decode_envelope, stream_of
+from bus.wire import Count, decode_envelope, stream_of
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
@@ -31,10 +32,14 @@ class Fetch(Struct, frozen=True, kw_only=True):
 
 
 class Fetched(Struct, frozen=True, kw_only=True):
-    """`events` are (topic, plane, log time, event map) in log order. `next` is the `after` of the next page, null at the end."""
+    """`events` are (topic, plane, log time, event map) in log order. `next` is the `after` of the next page, null at the end.
+
+    `end` is the log's last log time when the page was made.
+    """
 
     events: list[tuple[str, Delivery, Count, Raw]]
     next: Count | None = None
+    end: Count = 0
 
 
 class Last(Struct, frozen=True, kw_only=True):
@@ -43,8 +48,28 @@ class Last(Struct, frozen=True, kw_only=True):
     topics: Annotated[list[str], Meta(max_length=100)]
 
 
+class Streams(Struct, frozen=True, kw_only=True):
+    """How far the log is, by durable stream. `after` is the last (source, epoch) of the page before."""
+
+    after: tuple[str, int] = ("", 0)
+
+
+class StreamTable(Struct, frozen=True, kw_only=True):
+    """`streams` are (source, epoch, last seq) of publishers that have not said goodbye, in their order; `more`: another page follows.
+
+    At log time `end`, or a little later. `epoch` is the recorder's, `group` its last announcement (`bus.recorded`).
+    """
+
+    epoch: Count
+    group: Count
+    end: Count
+    streams: list[tuple[str, Count, Count]]
+    more: bool = False
+
+
 FETCH = Command("recorder.fetch", Fetch, Fetched)
 LAST = Command("recorder.last", Last, Fetched)
+STREAMS = Command("recorder.streams", Streams, StreamTable)
 
 
 def since_time(since: str | float, now: int | None = None) -> int:
@@ -58,18 +83,34 @@ def since_time(since: str | float, now: int | None = None) -> int:
     return max(now - int(since * 1e9), 0)
 
 
+def received(page: Fetched) -> Iterator[Received]:
+    """The events of a page as a subscriber has them."""
+    for topic, plane, _, event_map in page.events:
+        yield Received(topic, plane, event_map, decode_envelope(topic, event_map))
+
+
 def pages(fetch: Callable[[Fetch], Fetched], topics: list[str], after: int, until: int | None = None) -> Iterator[Received]:
-    """Every recorded event of `topics` with a log time above `after`, page by page."""
+    """Every recorded event of `topics` with a log time above `after`, page by page, to the end that the log had at the first."""
     cursor: int | None = after
     while cursor is not None:
         page = fetch(Fetch(topics=topics, after=cursor, until=until))
-        for topic, plane, _, event_map in page.events:
-            yield Received(topic, plane, event_map, decode_envelope(topic, event_map))
-        cursor = page.next
+        yield from received(page)
+        cursor, until = page.next, until or page.end
+
+
+def whole_table(ask: Callable[[Streams], StreamTable]) -> StreamTable:
+    """The table of all pages, at the log time of the first."""
+    first = page = ask(Streams())
+    streams = list(first.streams)
+    while page.more:
+        source, epoch, _ = page.streams[-1]
+        page = ask(Streams(after=(source, epoch)))
+        streams += page.streams
+    return msgspec.structs.replace(first, streams=streams, more=False)
 
 
 class Seen:
-    """Which events were delivered already, by the highest seq of each stream; foreign events, which have none, by their bytes."""
+    """Which LATEST and control events were delivered already, by the highest seq; foreign events, which have none, by their bytes."""
 
     def __init__(self) -> None:
         self._highest: dict[tuple[str, int, str], int] = {}
@@ -80,7 +121,7 @@ class Seen:
         envelope = event.envelope
         if not envelope.seq:
             return self._is_new_foreign(bytes(event.event_map))
-        stream = _stream(event, envelope)
+        stream = envelope.source, envelope.epoch, stream_of(event.topic, event.plane)
         if envelope.seq <= self._highest.get(stream, 0):
             return False
         self._highest[stream] = envelope.seq
@@ -93,7 +134,3 @@ class Seen:
         if len(self._foreign) > _FOREIGN_EVENTS:
             del self._foreign[next(iter(self._foreign))]
         return True
-
-
-def _stream(event: Received, envelope: Envelope) -> tuple[str, int, str]:
-    return envelope.source, envelope.epoch, stream_of(event.topic, event.plane)

@@ -49,7 +49,9 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 
     `published` counts events by topic since the start, `late` names topics slower than their declared rate.
     `waiting` counts events not yet acknowledged, `undecodable` frames or data that no handler could be given,
-    `dropped` LATEST events that found no room in the socket, `restarts` what the supervisor has seen.
+    `dropped` LATEST events that found no room in the socket, `restarts` what the supervisor has seen. Of what it reads, `received`
+    counts events, `filled` those among them that were lost on the way and came from the log, `gaps` stretches that could not be
+    had; `behind`: it waits for older events at this moment.
     """
 
     state: AgentState
@@ -62,6 +64,9 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     undecodable: int
     dropped: int
     waiting: int
+    filled: int = 0
+    gaps: int = 0
+    behind: bool = False
     late: list[str] = []
     reason: str | None = None
 

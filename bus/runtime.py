@@ -15,15 +15,19 @@ from bus.address import ipc_addresses
 from bus.agent import Agent, Timer
 from bus.client import Client
 from bus.dispatch import Dispatch, finished
-from bus.errors import BusFull, BusTimeout, NoHub
+from bus.errors import BusError, BusFull, BusTimeout, NoHub
+from bus.gap import RETRY_SECONDS
 from bus.heartbeat import Pulse, manifest
+from bus.history import LAST
 from bus.home import Home
 from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, AgentState, StateChanged, Stopped
 from bus.lock import hold
 from bus.parent import is_orphaned
+from bus.reader import Reader
 from bus.settings import load
 from bus.subscriber import Subscriber
-from bus.topic import Topic
+from bus.topic import Delivery, Topic
+from bus.wire import RECORDED
 
 T = TypeVar("T")
 
@@ -110,7 +114,7 @@ class Runtime:
         subscriber = Subscriber(
             self.client.context,
             self.client.addresses,
-            self.dispatch.patterns,
+            [*self.dispatch.patterns, *([RECORDED] if self.dispatch.topics else [])],
             on_rejected=self.client.rejections.add,
             newest_only=True,
         )
@@ -131,8 +135,11 @@ class Runtime:
         if self.agent.state == "starting":
             self.agent.set_state("running")
         self.client.publish(MANIFEST, manifest(self.agent, self.dispatch))
-        await asyncio.to_thread(subscriber.await_ready, self.client.publisher, HUB_PATIENCE)
-        self.dispatch.spawn(self._read(subscriber))
+        reader = await asyncio.to_thread(self.client.open_reader, subscriber, self.dispatch.topics)
+        self.pulse.gaps = reader.gaps
+        self.dispatch.spawn(self._read(subscriber, reader))
+        if self.dispatch.remembered:
+            self.dispatch.spawn(self._remember(reader))
         self.dispatch.spawn(self._live())
         for timer in self.dispatch.timers:
             self.dispatch.spawn(self._tick(timer))
@@ -151,14 +158,31 @@ class Runtime:
         except BusTimeout as error:
             _log.error("leaving with events that are not on disk", reason=str(error))
 
-    async def _read(self, subscriber: Subscriber) -> None:
-        """Deliver what arrives. The descriptors are edge-triggered: read until nothing is left, then wait for the next edge."""
+    async def _read(self, subscriber: Subscriber, reader: Reader) -> None:
+        """Deliver what arrives, and what of it is lost on the way once the recorder has given it."""
         while True:
-            while subscriber.wait(0):
-                for event in subscriber.drain(_BATCH):
+            for event in reader.take(_BATCH):
+                await self.dispatch.deliver(event)
+            if (page := reader.wanted()) is not None:
+                for event in reader.fill(await asyncio.to_thread(self.client.fetch_missing, page)):
                     await self.dispatch.deliver(event)
+            elif subscriber.wait(0):
                 await asyncio.sleep(0)
-            await _readable(subscriber)
+            else:
+                await _readable(subscriber, RETRY_SECONDS if reader.is_behind else None)
+
+    async def _remember(self, reader: Reader) -> None:
+        """The last values from before the start, as soon as there is a recorder to ask."""
+        recorder = f"command.{LAST.agent}.".encode()
+        while not await asyncio.to_thread(self.client.publisher.await_listeners, Delivery.DURABLE, lambda heard: recorder in heard, 1.0):
+            continue
+        try:
+            found = await asyncio.to_thread(self.client.newest, self.dispatch.remembered)
+        except BusError as error:
+            _log.warning("starting without the last values", topics=self.dispatch.remembered, reason=str(error))
+            return
+        for event in reader.history(found):
+            await self.dispatch.remember(event)
 
     async def _tick(self, timer: Timer) -> None:
         """Call a timer's handler at its period; what a slow call misses is left out."""
@@ -182,14 +206,15 @@ class Runtime:
             await asyncio.sleep(LIVENESS_SECONDS)
 
 
-async def _readable(subscriber: Subscriber) -> None:
-    """Return when something may have arrived. The descriptors are watched only meanwhile: they stay readable until the socket is read."""
+async def _readable(subscriber: Subscriber, seconds: float | None) -> None:
+    """Return when something may have arrived, or after so long. The descriptors stay readable until the socket is read, so only now."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     for descriptor in subscriber.filenos():
         loop.add_reader(descriptor, arrived.set)
     try:
         if not subscriber.wait(0):
-            await arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(arrived.wait(), seconds)
     finally:
         for descriptor in subscriber.filenos():
             loop.remove_reader(descriptor)

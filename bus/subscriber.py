@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time as clock
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import zmq
@@ -40,6 +41,12 @@ Rejection = Callable[[str, bytes, str], None]
 def subscription(pattern: str) -> bytes:
     """The prefix to subscribe to: `train.` matches a domain, `train.step` one topic, the empty pattern everything."""
     return pattern.encode() if not pattern or pattern.endswith(".") else pattern.encode() + b"\0"
+
+
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a topic is one of those that these patterns subscribe to."""
+    prefixes = tuple(pattern for pattern in patterns if not pattern or pattern.endswith("."))
+    return lru_cache(maxsize=4096)(lambda topic: topic in patterns or topic.startswith(prefixes))
 
 
 class Subscriber:

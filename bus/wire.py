@@ -76,6 +76,22 @@ class Ack(Control, frozen=True, kw_only=True):
     missing: tuple[Count, Count] | None = None
 
 
+RECORDED = "bus.recorded"
+
+
+class Recorded(Control, frozen=True, kw_only=True):
+    """`bus.recorded`: what the recorder committed as one group, numbered 1, 2, 3…, with log times above `after` up to `end` (ns).
+
+    `streams` are source, epoch, and the last durable seq of each topic that the group holds; null: too many to say. The newest is
+    said again each second, for who missed it.
+    """
+
+    group: Count
+    after: Count
+    end: Count
+    streams: list[tuple[Name, Count, dict[str, Count]]] | None
+
+
 class Floor(Control, frozen=True, kw_only=True):
     """`bus.floor`: the oldest seq that this publisher can still send."""
 
@@ -239,6 +255,7 @@ def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
     )
 
 
+@lru_cache(maxsize=4096)
 def stream_of(topic: str, plane: Delivery) -> str:
     """The kind of stream that a topic's seq counts in: `durable`, `latest` or `control`."""
     if plane is Delivery.LATEST:

@@ -22,7 +22,7 @@ from agents.recorder.run_files import RunFiles
 from bus.agent import Agent, Bus, answers
 from bus.client import Client
 from bus.errors import BusFull, CommandRefused
-from bus.history import FETCH, LAST, Fetch, Fetched, Last
+from bus.history import FETCH, LAST, STREAMS, Fetch, Fetched, Last, Streams, StreamTable
 from bus.lifecycle import TOPICS
 from bus.log.info import inspect
 from bus.log.log import Committed, Log
@@ -104,6 +104,10 @@ class Recorder(Agent):
     @answers(FETCH)
     async def fetch(self, request: Fetch) -> Fetched:
         return await asyncio.to_thread(past.fetch, self.recording, request)
+
+    @answers(STREAMS)
+    async def streams(self, request: Streams) -> StreamTable:
+        return past.streams(self.recording, self.client.publisher.epoch, self.committer.group, request.after)
 
     @answers(LAST)
     async def last(self, request: Last) -> Fetched:

@@ -17,7 +17,7 @@ from bus.log.log import Committed, Log
 from bus.publisher import Publisher
 from bus.subscriber import Received, Subscriber
 from bus.topic import Delivery
-from bus.wire import Ack, Envelope
+from bus.wire import RECORDED, Ack, Envelope, Recorded
 
 BATCH_EVENTS = 1000
 WAITING_BATCHES = 16
@@ -27,6 +27,8 @@ GROUP_SECONDS = 0.01
 GROUP_EVENTS = 4000
 REPEAT_SECONDS = 1.0
 """After which the acknowledgement of a stream that changed is sent once more, for who missed it."""
+MOST_NAMED = 48 * 1024
+"""Bytes of streams and topics that one announcement names; of a group with more, subscribers fetch what is theirs."""
 RETRY_SECONDS = 0.5
 """Between two attempts to write while the disk refuses."""
 _POLL = 0.1
@@ -61,7 +63,8 @@ class Receiver:
         try:
             while not self._stopping.is_set():
                 if self._subscriber.wait(_POLL):
-                    self._hand_over([event._replace(attachments=()) for event in self._subscriber.drain(BATCH_EVENTS)])
+                    received = self._subscriber.drain(BATCH_EVENTS)
+                    self._hand_over([event._replace(attachments=()) if event.attachments else event for event in received])
         except Exception as error:  # the end of a thread without which nothing is recorded
             self._on_fatal(error)
         finally:
@@ -103,8 +106,17 @@ class Committer:
         self._on_fatal = on_fatal
         self._gathering = False
         self._repeats: dict[Key, float] = {}
+        self._group = 0
+        self._end = log.end
+        self._announced: Recorded | None = None
+        self._say_again = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    @property
+    def group(self) -> int:
+        """The number of the last announcement. For any thread."""
+        return self._group
 
     def start(self) -> None:
         self._thread.start()
@@ -134,6 +146,7 @@ class Committer:
                 if not self._commit():
                     return
                 self._acknowledge()
+                self._announce()
         except Exception as error:  # the end of a thread without which nothing is acknowledged
             self._on_fatal(error)
 
@@ -181,6 +194,25 @@ class Committer:
             del self._repeats[key]
             if key in self._intake.streams:
                 self._send(key[0], self._intake.acknowledgement(key))
+
+    def _announce(self) -> None:
+        """Tell subscribers what is on disk, so that they see what they missed; without news, once a second what was said last."""
+        now = clock.monotonic()
+        if self._intake.moved:
+            self._group += 1
+            self._announced = Recorded(group=self._group, after=self._end, end=self._log.end, streams=self._moved())
+            self._end = self._announced.end
+        elif now < self._say_again:
+            return
+        self._say_again = now + REPEAT_SECONDS
+        if self._announced is not None:
+            self._publisher.send_control(RECORDED, self._announced)
+
+    def _moved(self) -> list[tuple[str, int, dict[str, int]]] | None:
+        moved = [(source, epoch, topics) for (source, epoch), topics in self._intake.moved.items()]
+        self._intake.moved.clear()
+        named = sum(len(source) + sum(len(topic) + 10 for topic in topics) + 20 for source, _, topics in moved)
+        return moved if named <= MOST_NAMED else None
 
     def _send(self, source: str, ack: Ack) -> None:
         if source == self._publisher.source:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from msgspec import Raw
+
 from bus.errors import CorruptFrame
 from bus.log.log import Log
 from bus.stream import Stream
 from bus.subscriber import Received, Rejection
-from bus.wire import Ack, Bye, Floor, decode_data, stream_of
+from bus.wire import Ack, Bye, Floor, decode_data, decode_envelope, stream_of
 from schemas.system import Gap
 
 MOST_STREAMS = 10_000
@@ -27,7 +29,10 @@ Key = tuple[str, int]
 
 
 class Intake:
-    """The streams of every publisher. `touched` are those to acknowledge after the next commit, `recorded` counts events by topic."""
+    """The streams of every publisher. `touched` are those to acknowledge after the next commit, `recorded` counts events by topic.
+
+    `moved` are the last durable seq of each stream's topics that were appended since it was cleared.
+    """
 
     def __init__(
         self, log: Log, own_source: str, on_rejected: Rejection, on_gap: Callable[[Gap], None], is_listening: Callable[[str], bool]
@@ -35,6 +40,7 @@ class Intake:
         self.recorded: Counter[str] = Counter()
         self.streams: dict[Key, Stream[Received]] = {key: Stream(last=last) for key, last in log.streams.items()}
         self.touched: set[Key] = set()
+        self.moved: dict[Key, dict[str, int]] = {}
         self._held_bytes = 0
         self._log = log
         self._own_source = own_source
@@ -53,7 +59,7 @@ class Intake:
             self._take_control(event)
         elif event.topic.startswith("reply.") and event.envelope.source == self._own_source:
             return  # it quotes the log, which would grow by being read
-        elif stream_of(event.topic, event.plane) == "durable" and event.envelope.seq:
+        elif event.envelope.seq and stream_of(event.topic, event.plane) == "durable":
             self._take_durable(event)
         else:
             self._append(event)
@@ -76,19 +82,38 @@ class Intake:
             self._log.end_stream(*key)
 
     def _take_durable(self, event: Received) -> None:
-        key = (event.envelope.source, event.envelope.epoch)
-        if key not in self.streams and not self._has_room_for(key[0]):
-            self._on_rejected(event.topic, event.event_map, f"over {MOST_STREAMS} publishers at once")
-            return
+        envelope = event.envelope
+        key = (envelope.source, envelope.epoch)
+        stream = self.streams.get(key)
+        if stream is None:
+            if not self._has_room_for(key[0]):
+                self._on_rejected(event.topic, event.event_map, f"over {MOST_STREAMS} publishers at once")
+                return
+            stream = self.streams[key] = Stream()
         self.touched.add(key)
-        stream = self.streams.setdefault(key, Stream())
-        if event.envelope.seq > stream.last + 1 and self._held_bytes + _size([event]) > MOST_HELD:
+        if envelope.seq > stream.last + 1:
+            self._hold(stream, event)
             return
-        held = len(stream.held)
-        ready = stream.offer(event.envelope.seq, event)
-        self._held_bytes += _size([event]) if len(stream.held) > held else -_size(ready[1:])
-        for each in ready:
-            self._append(each)
+        for each in stream.offer(envelope.seq, event):
+            self._append_durable(key, each)
+            if each is not event:
+                self._held_bytes -= _size([each])
+
+    def _hold(self, stream: Stream[Received], event: Received) -> None:
+        """Keep an event above a gap, as a copy: it would keep its whole frame alive, of which nobody counts the bytes."""
+        event_map = Raw(bytes(event.event_map))
+        size, held = memoryview(event_map).nbytes, len(stream.held)
+        if self._held_bytes + size <= MOST_HELD:
+            copy = event._replace(event_map=event_map, envelope=decode_envelope(event.topic, event_map))
+            stream.offer(event.envelope.seq, copy)
+            self._held_bytes += size * (len(stream.held) - held)
+
+    def _append_durable(self, key: Key, event: Received) -> None:
+        topics = self.moved.get(key)
+        if topics is None:
+            topics = self.moved[key] = {}
+        topics[event.topic] = event.envelope.seq
+        self._append(event)
 
     def _has_room_for(self, source: str) -> bool:
         """Whether another stream may begin; forgets one whose publisher is gone, where the table is full."""
@@ -121,7 +146,7 @@ class Intake:
         if lost is not None:
             self._on_gap(Gap(source=source, epoch=floor.epoch, first=lost[0], last=lost[1]))
         for each in stream.release():
-            self._append(each)
+            self._append_durable(key, each)
         self._held_bytes += _size(stream.held.values()) - before
 
     def _take_bye(self, source: str, bye: Bye) -> None:
@@ -131,7 +156,7 @@ class Intake:
             self.end(key)
 
     def _append(self, event: Received) -> None:
-        self._log.append(event.topic, event.plane, bytes(event.event_map), event.envelope)
+        self._log.append(event.topic, event.plane, event.event_map, event.envelope)
         self.recorded[self._counted_as(event.topic)] += 1
 
     def _counted_as(self, topic: str) -> str:

@@ -177,11 +177,11 @@ class Log:
         if not self._pending:
             self._pending.append(Pending())
         self._number = segment.number
-        if group.events:
-            self._synced_time = group.events[-1].log_time
         self._live = _live(segment.number, segment.contents)
         self._newest.put(group.events)
         self._move_streams(group)
+        if group.events:
+            self._synced_time = group.events[-1].log_time  # last, so that what reaches this far can be read by whoever sees it
         return group.streams
 
     def _move_streams(self, group: Pending) -> None:

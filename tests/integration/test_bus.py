@@ -18,6 +18,8 @@ import pytest
 import zmq
 from conftest import CHECKOUT, Appliance, wait_for
 
+from bus.address import ipc_addresses
+from bus.client import Client
 from bus.errors import AgentGone, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
 from bus.lifecycle import EXITED, HEARTBEAT, REJECTED
 from bus.topic import LATEST, Command, Topic
@@ -70,6 +72,33 @@ def test_a_subscriber_that_is_ready_misses_nothing(appliance: Appliance) -> None
     first.join(20)
     reading.join(20)
     assert got == list(range(300))
+
+
+def test_a_reader_that_falls_behind_gets_the_rest_from_the_log(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    publisher, reader = Client("publisher", ipc_addresses(appliance.home), batching=False), appliance.connect("reader")
+    publisher.await_ready(10)
+    events = reader.events(NUMBER, timeout=5)
+    for n in range(20_000):  # more than its socket and the hub keep for it
+        publisher.publish(NUMBER, number(n), timeout=30)
+    publisher.close()
+
+    assert [event.data.step for event in events] == list(range(20_000))
+    assert reader.gaps == 0
+
+
+def test_the_last_value_comes_first_where_it_is_asked_for(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    for n in range(3):
+        client.publish(NUMBER, number(n))
+    client.publish(POSE, number(7))
+    client.flush(10)
+    wait_for(lambda: appliance.log(POSE.name), "the recorded pose")
+    events = client.events(NUMBER, POSE, last=True, timeout=2)
+    client.publish(NUMBER, number(3))
+
+    assert [(event.topic, event.data.step) for event in events] == [(NUMBER.name, 2), (POSE.name, 7), (NUMBER.name, 3)]
 
 
 def test_history_and_live_events_join_without_a_gap(appliance: Appliance) -> None:

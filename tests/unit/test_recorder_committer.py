@@ -17,7 +17,7 @@ from agents.recorder.intake import Intake
 from bus.log.errors import LogWriteError
 from bus.log.log import Committed, Log
 from bus.subscriber import Received
-from bus.wire import Ack
+from bus.wire import Ack, Recorded
 
 
 class Inbox:
@@ -41,11 +41,15 @@ class Outbox:
 
     def __init__(self, log: Log) -> None:
         self.sent: list[tuple[str, int, int]] = []
+        self.announced: list[tuple[Recorded, int]] = []
         self.acknowledged = threading.Event()
         self._log = log
 
-    def send_control(self, topic: str, ack: Ack) -> None:
-        self.note(topic.removeprefix("bus.ack."), ack)
+    def send_control(self, topic: str, data: Ack | Recorded) -> None:
+        if isinstance(data, Recorded):
+            self.announced.append((data, self._log.end))
+        else:
+            self.note(topic.removeprefix("bus.ack."), data)
 
     def on_ack(self, ack: Ack) -> None:
         self.note(self.source, ack)
@@ -98,6 +102,9 @@ def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path, monkeypatch
     assert all(last <= synced for _, last, synced in bench.outbox.sent), bench.outbox.sent
     assert ("trainer", 2, 2) in bench.outbox.sent
     assert bench.degraded == (["no space left", None] if failures else [])
+    (announced, end), *_ = bench.outbox.announced
+    assert (announced.group, announced.streams, announced.end) == (1, [("trainer", 1, {"train.step": 2})], end)
+    assert announced.after < announced.end, "what was announced is on disk by then"
     assert bench.fatal == []
 
 

@@ -1,0 +1,272 @@
+"""Gaps in what a subscriber receives: found by `prev` and by what the recorder says it has, filled from the log, given up in the end.
+
+Pure: the reader holds the socket, asks the recorder and tells the time (monotonic seconds). Durable events only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from bus.wire import Envelope, Recorded
+
+HELD_EVENTS = 1000
+"""Events that wait for older ones of their stream. What comes above that is left in the log, to be fetched from there."""
+PATIENCE = 5.0
+"""Seconds without progress after which a gap is reported and passed over: no subscriber waits for ever."""
+RETRY_SECONDS = 0.2
+"""Between two questions to a recorder that does not answer."""
+MOST_STREAMS = 10_000
+"""Publishers that are remembered, the one heard first forgotten first."""
+
+Key = tuple[str, int]
+"""A stream: its source and epoch."""
+
+
+class Arrival(Protocol):
+    """A durable event as it arrived or was fetched."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def envelope(self) -> Envelope: ...
+
+
+E = TypeVar("E", bound=Arrival)
+
+
+class Gap(NamedTuple):
+    """Events of a topic between two seq of a stream, both exclusive, that could not be had: given up.
+
+    An empty source: what the recorder announced was missed, and it did not answer, so nobody knows whether there was anything.
+    """
+
+    source: str
+    epoch: int
+    topic: str
+    after: int
+    before: int
+
+
+@dataclass(slots=True)
+class _Followed(Generic[E]):
+    """One stream. `delivered` is the last seq by topic, above `base`; `missing` the newest that the log has and we do not.
+
+    `base` is what the log held before the subscription began, None where no recorder could say.
+    """
+
+    base: int | None
+    delivered: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    held: list[E] = field(default_factory=list)
+    waiting_since: float = 0.0
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self.held or self.missing)
+
+    def last(self, topic: str) -> int:
+        return self.delivered.get(topic, self.base or 0)
+
+    def deliver(self, arrival: E) -> None:
+        seq = arrival.envelope.seq
+        self.delivered[arrival.topic] = seq
+        if self.missing and self.missing.get(arrival.topic, 0) <= seq:
+            self.missing.pop(arrival.topic, None)
+
+
+class Gaps(Generic[E]):
+    """Delivers every durable event once, a stream's in their order.
+
+    `table` is the recorder's last seq of each stream when the subscription stood, `end` the log time of then and `group` its epoch
+    and its last announcement; no table: no recorder, so each stream counts from what is first seen of it. `wants` says which
+    topics are subscribed to. `filled` counts events that came from the log, `given_up` gaps that could not be filled.
+    """
+
+    def __init__(
+        self, wants: Callable[[str], bool], table: Mapping[Key, int] | None, end: int | None = None, group: tuple[int, int] | None = None
+    ) -> None:
+        self.filled = 0
+        self.given_up = 0
+        self._wants = wants
+        self._table = table
+        self._end = end  # log time up to which everything wanted was delivered
+        self._group = group
+        self._suspect: float | None = None  # since when announcements are missing, and anything may be
+        self._suspect_until = 0  # the log time behind which none are
+        self._streams: dict[Key, _Followed[E]] = {}
+        self._behind: dict[Key, _Followed[E]] = {}
+        self._held = 0
+        self._ask_at = 0.0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits for older events, or is known to be missing."""
+        return bool(self._behind) or self._suspect is not None
+
+    def is_past(self, arrival: E) -> bool:
+        """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself."""
+        key = (arrival.envelope.source, arrival.envelope.epoch)
+        if self._table is not None:
+            return arrival.envelope.seq <= self._table.get(key, 0)
+        stream = self._streams.get(key) or self._begin(key)
+        stream.delivered[arrival.topic] = arrival.envelope.seq
+        return True
+
+    def arrive(self, arrival: E, now: float) -> bool:
+        """Whether this event is to be delivered now: not if it was before, or has to wait for older ones."""
+        topic, envelope = arrival.topic, arrival.envelope
+        key = (envelope.source, envelope.epoch)
+        stream = self._streams.get(key) or self._begin(key)
+        last = stream.delivered.get(topic)
+        if last is None:
+            last = envelope.prev if stream.base is None else stream.base
+        if envelope.seq <= last:
+            return False
+        if envelope.prev > last or stream.held or stream.missing or self._suspect is not None:
+            self._hold(key, stream, arrival, now)
+            return False
+        stream.delivered[topic] = envelope.seq
+        return True
+
+    def announced(self, recorder: int, recorded: Recorded, now: float) -> None:
+        """Take the recorder's word (its epoch, and what it committed): what it has and we do not was lost on the way."""
+        known, self._group = self._group, (recorder, recorded.group)
+        follows = known is None or (known[0] == recorder and recorded.group - known[1] in (0, 1))
+        if self._end is None:
+            self._end = recorded.after
+        if not follows or recorded.streams is None:
+            self._suspect = now if self._suspect is None else self._suspect
+            self._suspect_until = recorded.end
+        for source, epoch, topics in recorded.streams or ():
+            for topic, seq in topics.items():
+                if self._wants(topic):
+                    self._compare((source, epoch), topic, seq, now)
+        if not self.is_behind:
+            self._end = recorded.end
+
+    def wanted(self, now: float) -> int | None:
+        """The log time after which to fetch what is missing, None where there is nothing to ask for (now)."""
+        askable = self._suspect is not None or any(stream.missing for stream in self._behind.values())
+        return self._end if askable and now >= self._ask_at else None
+
+    def unanswered(self, now: float) -> None:
+        """The recorder did not answer: ask again in a moment."""
+        self._ask_at = now + RETRY_SECONDS
+
+    def fill(self, page: Iterable[E], end: int, exhausted: bool, now: float) -> list[E]:
+        """Take fetched events, in log order up to log time `end`; `exhausted`: the log had no more. Returns those to deliver."""
+        fresh = [arrival for arrival in page if self._is_missing(arrival)]
+        self.filled += len(fresh)
+        if self._end is None or end > self._end:
+            self._end = end
+        if not exhausted:
+            self._progress(now)
+        elif not fresh:
+            self._ask_at = now + RETRY_SECONDS
+        if exhausted and end >= self._suspect_until:
+            self._suspect = None
+        return fresh + self._release_known()
+
+    def expire(self, now: float) -> tuple[list[Gap], list[E]]:
+        """What has waited in vain: the gaps given up, and the events that waited behind them."""
+        gaps: list[Gap] = []
+        freed: list[E] = []
+        if self._suspect is not None and now - self._suspect >= PATIENCE:
+            self._suspect = None
+            gaps.append(Gap("", 0, "", 0, 0))
+            freed += self._release_known()
+        for key, stream in list(self._behind.items()):
+            if now - stream.waiting_since >= PATIENCE:
+                gaps += self._pass_over(key, stream, freed)
+        self.given_up += len(gaps)
+        return gaps, freed
+
+    def _progress(self, now: float) -> None:
+        """The log is being read: whoever waits for it waits with hope."""
+        self._suspect = None if self._suspect is None else now
+        for stream in self._behind.values():
+            if stream.missing:
+                stream.waiting_since = now
+
+    def _begin(self, key: Key) -> _Followed[E]:
+        base = None if self._table is None else self._table.get(key, 0)
+        stream = self._streams[key] = _Followed(base)
+        while len(self._streams) > MOST_STREAMS:
+            oldest = next(iter(self._streams))
+            del self._streams[oldest]
+            self._held -= len(self._behind.pop(oldest, stream).held)
+        return stream
+
+    def _hold(self, key: Key, stream: _Followed[E], arrival: E, now: float) -> None:
+        if not stream.is_behind:
+            stream.waiting_since = now
+            self._behind[key] = stream
+        if self._held < HELD_EVENTS:
+            stream.held.append(arrival)
+            self._held += 1
+
+    def _compare(self, key: Key, topic: str, seq: int, now: float) -> None:
+        stream = self._streams.get(key)
+        if stream is None:
+            if self._table is None:
+                return  # it may have published this before we came
+            stream = self._begin(key)
+        if stream.base is None and topic not in stream.delivered:
+            return
+        if seq > stream.last(topic):
+            if not stream.is_behind:
+                stream.waiting_since = now
+                self._behind[key] = stream
+            stream.missing[topic] = seq
+
+    def _is_missing(self, arrival: E) -> bool:
+        """Whether this fetched event was not delivered yet; it is now."""
+        key = (arrival.envelope.source, arrival.envelope.epoch)
+        stream = self._streams.get(key) or self._begin(key)
+        if arrival.envelope.seq <= stream.last(arrival.topic):
+            return False
+        stream.deliver(arrival)
+        return True
+
+    def _release_known(self) -> list[E]:
+        """The held events of every stream of which nothing is known to be missing, unless anything may be."""
+        if self._suspect is not None:
+            return []
+        return [each for key, stream in list(self._behind.items()) if not stream.missing for each in self._release(key, stream)]
+
+    def _release(self, key: Key, stream: _Followed[E]) -> list[E]:
+        """The held events that nothing older is known to be missing before."""
+        held, stream.held = stream.held, []
+        freed = []
+        for index, arrival in enumerate(held):
+            last = stream.last(arrival.topic)
+            if arrival.envelope.seq <= last:
+                continue
+            if arrival.envelope.prev > last and not (stream.base is None and arrival.topic not in stream.delivered):
+                stream.held = held[index:]
+                break
+            stream.deliver(arrival)
+            freed.append(arrival)
+        self._held -= len(held) - len(stream.held)
+        if not stream.is_behind:
+            del self._behind[key]
+        return freed
+
+    def _pass_over(self, key: Key, stream: _Followed[E], freed: list[E]) -> list[Gap]:
+        gaps = []
+        while stream.held:
+            first = stream.held[0]
+            last = stream.last(first.topic)
+            gaps.append(Gap(*key, first.topic, last, first.envelope.seq))
+            stream.delivered[first.topic] = first.envelope.prev
+            freed += self._release(key, stream)
+        for topic, seq in stream.missing.items():
+            if seq > stream.last(topic):
+                gaps.append(Gap(*key, topic, stream.last(topic), seq + 1))
+                stream.delivered[topic] = seq
+        stream.missing.clear()
+        self._behind.pop(key, None)
+        return gaps

@@ -1,0 +1,243 @@
+"""What a subscriber delivers where events are lost on the way to it: all of them, once, in order, or a gap that says so."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from bus.gap import HELD_EVENTS, PATIENCE, Gap, Gaps
+from bus.wire import Envelope, Recorded
+
+RECORDER = 1
+STREAM = ("trainer", 7)
+
+
+class Event(NamedTuple):
+    topic: str
+    envelope: Envelope
+
+
+class Publisher:
+    """Numbers events as a publisher does."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.previous: dict[str, int] = {}
+
+    def event(self, topic: str = "a.b") -> Event:
+        self.seq += 1
+        envelope = Envelope(source=STREAM[0], epoch=STREAM[1], seq=self.seq, prev=self.previous.get(topic, 0), time=1, data=Raw(b"\xc0"))
+        self.previous[topic] = self.seq
+        return Event(topic, envelope)
+
+    def events(self, count: int, topic: str = "a.b") -> list[Event]:
+        return [self.event(topic) for _ in range(count)]
+
+
+class Follower:
+    """A subscriber and its recorder: `log` is what was recorded, in groups; a log time is a position in it."""
+
+    def __init__(self, table: dict[tuple[str, int], int] | None = None) -> None:
+        self.gaps: Gaps[Event] = Gaps(lambda topic: topic != "un.wanted", {} if table is None else table, 0, (RECORDER, 0))
+        self.log: list[Event] = []
+        self.group = 0
+        self.delivered: list[int] = []
+        self.given_up: list[Gap] = []
+        self.now = 0.0
+
+    def arrive(self, *events: Event) -> None:
+        self.delivered += [event.envelope.seq for event in events if self.gaps.arrive(event, self.now)]
+
+    def record(self, *events: Event, heard: bool = True) -> None:
+        after = len(self.log)
+        self.log += events
+        self.group += 1
+        if heard:
+            self.announce({event.topic: event.envelope.seq for event in events}, after)
+
+    def announce(self, topics: dict[str, int], after: int) -> None:
+        streams = [(*STREAM, topics)]
+        self.gaps.announced(RECORDER, Recorded(group=self.group, after=after, end=len(self.log), streams=streams), self.now)
+
+    def fetch(self, limit: int = 1000) -> bool:
+        """One page, if one is wanted."""
+        after = self.gaps.wanted(self.now)
+        if after is None:
+            return False
+        page = [event for event in self.log[after : after + limit] if event.topic != "un.wanted"]
+        end = min(after + limit, len(self.log))
+        self.delivered += [event.envelope.seq for event in self.gaps.fill(page, end, end == len(self.log), self.now)]
+        return True
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        gaps, freed = self.gaps.expire(self.now)
+        self.given_up += gaps
+        self.delivered += [event.envelope.seq for event in freed]
+
+
+def test_what_arrives_twice_is_delivered_once() -> None:
+    follower, events = Follower(), Publisher().events(3)
+    follower.arrive(*events, *events)
+
+    assert follower.delivered == [1, 2, 3]
+
+
+def test_what_was_recorded_before_the_subscription_is_not_delivered() -> None:
+    follower, events = Follower({STREAM: 3}), Publisher().events(5)
+    follower.arrive(*events)
+
+    assert follower.delivered == [4, 5]
+
+
+def test_a_hole_is_filled_from_the_log_before_newer_events() -> None:
+    follower, events = Follower(), Publisher().events(6)
+    follower.arrive(events[0], events[3])
+    assert not follower.fetch(), "the recorder has not said that it has anything"
+    follower.record(*events[:4])
+    assert follower.fetch()
+    follower.arrive(events[4])
+
+    assert follower.delivered == [1, 2, 3, 4, 5]
+    assert not follower.gaps.is_behind
+
+
+def test_a_lost_last_event_is_missed_by_the_recorder_s_word() -> None:
+    follower, events = Follower(), Publisher().events(3)
+    follower.arrive(*events[:2])
+    follower.record(*events)
+    follower.fetch()
+
+    assert follower.delivered == [1, 2, 3]
+
+
+def test_a_lost_announcement_makes_everything_since_suspect() -> None:
+    follower, events = Follower(), Publisher().events(4)
+    follower.arrive(events[0])
+    follower.record(events[0])
+    follower.record(*events[1:3], heard=False)
+    follower.record(events[3])
+    follower.fetch()
+
+    assert follower.delivered == [1, 2, 3, 4]
+
+
+def test_a_second_loss_while_the_first_is_fetched_is_fetched_too() -> None:
+    follower, events = Follower(), Publisher().events(6)
+    follower.record(*events[:2], heard=False)
+    follower.record(*events[2:4])
+    follower.fetch(limit=2)
+    follower.record(events[4], heard=False)
+    follower.record(events[5])
+    while follower.fetch():
+        follower.now += 0.5
+
+    assert follower.delivered == [1, 2, 3, 4, 5, 6]
+    assert not follower.gaps.is_behind
+
+
+def test_a_topic_that_nobody_wants_is_not_missed() -> None:
+    follower, publisher = Follower(), Publisher()
+    first, _, last = publisher.event(), publisher.event("un.wanted"), publisher.event()
+    follower.arrive(first, last)
+    follower.record(publisher.event("un.wanted"))
+
+    assert follower.delivered == [1, 3]
+    assert not follower.fetch()
+
+
+def test_another_stream_does_not_wait() -> None:
+    follower, events = Follower(), Publisher().events(3)
+    follower.arrive(events[0], events[2])
+    other = Event("a.b", Envelope(source="power", epoch=9, seq=1, time=1, data=Raw(b"\xc0")))
+
+    assert follower.gaps.arrive(other, 0.0)
+    assert follower.delivered == [1]
+
+
+def test_without_a_recorder_a_gap_is_passed_over_in_the_end() -> None:
+    follower, events = Follower(), Publisher().events(5)
+    follower.arrive(events[0], events[3], events[4])
+    follower.wait(PATIENCE - 0.1)
+    assert follower.delivered == [1]
+    follower.wait(0.2)
+
+    assert follower.delivered == [1, 4, 5]
+    assert follower.given_up == [Gap(*STREAM, "a.b", 1, 4)]
+
+
+def test_an_announced_event_that_cannot_be_fetched_is_passed_over_in_the_end() -> None:
+    follower, events = Follower(), Publisher().events(2)
+    follower.arrive(events[0])
+    follower.record(*events)
+    follower.wait(PATIENCE)
+
+    assert follower.given_up == [Gap(*STREAM, "a.b", 1, 3)]
+    assert not follower.gaps.is_behind
+
+
+def test_without_a_table_a_stream_begins_where_it_is_first_seen() -> None:
+    follower, events = Follower(), Publisher().events(6)
+    follower.gaps = Gaps(lambda _: True, None)
+    follower.arrive(events[2], events[3])
+    follower.arrive(events[5])
+    follower.record(*events)
+    follower.fetch()
+
+    assert follower.delivered[:2] == [3, 4]
+    assert follower.delivered[-2:] == [5, 6]
+
+
+def test_what_is_held_is_bounded_and_the_rest_comes_from_the_log() -> None:
+    count = HELD_EVENTS + 500
+    follower, events = Follower(), Publisher().events(count)
+    follower.arrive(*events[1:])
+    follower.record(*events)
+    while follower.fetch(limit=100):
+        continue
+
+    assert follower.delivered == list(range(1, count + 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_in_spite_of_any_loss_everything_recorded_is_delivered_once_and_in_a_topic_s_order(data: st.DataObject) -> None:
+    follower, publisher, waiting = Follower(), Publisher(), list[Event]()
+    for _ in range(data.draw(st.integers(1, 30))):
+        match data.draw(st.sampled_from(["publish", "record", "fetch"])):
+            case "publish":
+                event = publisher.event(data.draw(st.sampled_from(["a.b", "a.c"])))
+                waiting.append(event)
+                if data.draw(st.booleans()):
+                    follower.arrive(event)
+            case "record" if waiting:
+                follower.record(*waiting, heard=data.draw(st.booleans()))
+                waiting.clear()
+            case "fetch":
+                follower.fetch(limit=data.draw(st.integers(1, 4)))
+        follower.now += 0.01
+    follower.record(*waiting, publisher.event())
+    for _ in range(60):
+        follower.now += 0.1
+        follower.fetch()
+        follower.wait(0)
+
+    assert sorted(follower.delivered) == list(range(1, publisher.seq + 1)), follower.given_up
+    for topic in ("a.b", "a.c"):  # between topics only a gap that shows by `prev` holds newer events back
+        ours = [event.envelope.seq for event in follower.log if event.topic == topic]
+        assert [seq for seq in follower.delivered if seq in ours] == ours
+    assert follower.given_up == []
+
+
+@pytest.mark.parametrize("streams", [None, []])
+def test_a_group_of_which_the_recorder_cannot_name_everything_is_fetched(streams: list[tuple[str, int, dict[str, int]]] | None) -> None:
+    follower, events = Follower(), Publisher().events(2)
+    follower.log += events
+    follower.gaps.announced(RECORDER, Recorded(group=1, after=0, end=2, streams=streams), 0.0)
+
+    assert follower.fetch() == (streams is None)
+    assert follower.delivered == ([1, 2] if streams is None else [])
