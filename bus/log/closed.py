@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import zstandard
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, ChunkIndex, DataEnd, Footer, McapRecord, Metadata, MetadataIndex, Statistics
+from mcap.records import Channel, Chunk, ChunkIndex, DataEnd, Footer, McapRecord, Metadata, MetadataIndex, Schema, Statistics
 
+from bus.log.contents import topic_counts
 from bus.log.disk import read_at
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment
-from bus.log.records import MAGIC, MAX_RECORD, PREFIX, Channels, Entry, Query, R, decode, delivery_of, messages, walk
+from bus.log.records import MAGIC, MAX_RECORD, PREFIX, Channels, Entry, Query, R, counts_of, decode, delivery_of, messages, walk
 from bus.log.segment import DATA_END_SIZE
 
 _FOOTER_SIZE = 29
@@ -29,6 +30,8 @@ _CRC_SIZE = 4
 class Summary(NamedTuple):
     """What the summary section says. `data_end` is the file offset of the DataEnd record."""
 
+    schemas: dict[int, Schema]
+    channels: dict[int, Channel]
     names: Channels
     chunks: list[ChunkIndex]
     statistics: Statistics
@@ -37,14 +40,11 @@ class Summary(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """Messages by topic."""
-        totals: dict[str, int] = {}
-        for number, count in self.statistics.channel_message_counts.items():
-            topic = self.names[number][0]
-            totals[topic] = totals.get(topic, 0) + count
-        return totals
+        return topic_counts(self.statistics.channel_message_counts, self.names)
 
 
 _SUMMARY: dict[int, type[McapRecord]] = {
+    Opcode.SCHEMA: Schema,
     Opcode.CHANNEL: Channel,
     Opcode.CHUNK_INDEX: ChunkIndex,
     Opcode.STATISTICS: Statistics,
@@ -81,11 +81,13 @@ def _summary(records: list[McapRecord], start: int) -> Summary:
     statistics = [record for record in records if isinstance(record, Statistics)]
     if len(statistics) != 1:
         raise BadRecord(start, "no statistics in the summary")
-    names = {record.id: (record.topic, delivery_of(record)) for record in records if isinstance(record, Channel)}
-    if not names.keys() >= statistics[0].channel_message_counts.keys():
+    channels = {record.id: record for record in records if isinstance(record, Channel)}
+    if not channels.keys() >= statistics[0].channel_message_counts.keys():
         raise BadRecord(start, "statistics of channels that the summary lacks")
     return Summary(
-        names=names,
+        schemas={record.id: record for record in records if isinstance(record, Schema)},
+        channels=channels,
+        names={number: (record.topic, delivery_of(record)) for number, record in channels.items()},
         chunks=[record for record in records if isinstance(record, ChunkIndex)],
         statistics=statistics[0],
         metadata={record.name: record for record in records if isinstance(record, MetadataIndex)},
@@ -99,6 +101,11 @@ def read_metadata(fd: int, summary: Summary, name: str) -> dict[str, str]:
     if place is None:
         raise BadRecord(summary.data_end, f"no metadata {name}")
     return _record_at(fd, Metadata, Opcode.METADATA, place.offset, place.length).metadata
+
+
+def read_counts(fd: int, summary: Summary, name: str) -> dict[str, int]:
+    """Events by topic from a metadata record that need not be there. Raises BadRecord at a file offset."""
+    return counts_of(read_metadata(fd, summary, name)) if name in summary.metadata else {}
 
 
 def check_data(fd: int, summary: Summary) -> None:
@@ -121,12 +128,13 @@ def read_chunks(segment: Segment, fd: int, summary: Summary, query: Query) -> It
         if query.until is not None and chunk.message_start_time > query.until:
             return
         try:
-            yield from messages(_open_chunk(fd, chunk), 0, summary.names, query)
+            data = open_chunk(fd, chunk)
+            yield from messages(data, walk(data, 0), summary.names, query)
         except BadRecord as error:
             raise DamagedSegment(segment.path, chunk.chunk_start_offset, str(error), chunk.message_end_time) from error
 
 
-def _open_chunk(fd: int, index: ChunkIndex) -> bytes:
+def open_chunk(fd: int, index: ChunkIndex) -> bytes:
     """The records of a chunk, once all its sizes and its CRC are seen to agree."""
     chunk = _record_at(fd, Chunk, Opcode.CHUNK, index.chunk_start_offset, index.chunk_length)
     size = chunk.uncompressed_size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,19 +15,21 @@ from msgspec import Struct
 from bus.log.errors import BadRecord
 from bus.log.groups import Group
 from bus.log.records import (
+    LOST,
+    MESSAGE,
+    MESSAGE_FIELDS,
     PREFIX,
     START,
     STREAMS,
     Channels,
     Entry,
-    Query,
+    Head,
     Stream,
+    counts_of,
     decode,
     delivery_of,
-    messages,
     start_after,
     streams_of,
-    walk,
 )
 from bus.topic import Delivery
 
@@ -41,6 +45,7 @@ class _Place(Struct, frozen=True):
 
 
 _place = msgspec.msgpack.Decoder(_Place)
+_channel_at = struct.Struct("<H").unpack_from
 
 
 @dataclass
@@ -56,7 +61,8 @@ class Contents:
     schemas: dict[int, Schema] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     names: Channels = field(default_factory=dict)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by topic and delivery
+    counts: Counter[int] = field(default_factory=Counter)  # by channel
+    lost: Counter[str] = field(default_factory=Counter)  # by topic
     metadata: list[MetadataIndex] = field(default_factory=list)
     newest: dict[str, Entry] = field(default_factory=dict)
     index: list[tuple[int, int]] = field(default_factory=list)  # log_time of a group's first message, file offset of the group
@@ -70,17 +76,20 @@ class Contents:
 
     def absorb(self, group: Group) -> None:
         """Takes a group in, as read back from the file. Raises BadRecord."""
-        for opcode, start, end in walk(group.body, group.records):
-            if opcode in (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA):
+        for opcode, start, end in group.heads:
+            if opcode in _DECLARATIONS:
                 self._declare(opcode, group.body[start:end], group.start + start)
-        entries = list(messages(group.body, group.records, self.names, Query()))
-        for entry in entries:
-            self._take(entry)
-        if entries:
-            self.counted(entries[0].log_time, entries[-1].log_time, group.start)
+        self._take(group.body, [head for head in group.heads if head[0] == MESSAGE])
+        first, last = group.times()
+        if first:
+            self.counted(first, last, group.start)
         for stream in group.ended:
             self.streams.pop(stream, None)
         self.end = group.end
+
+    def message_counts(self) -> dict[str, int]:
+        """Messages by topic."""
+        return topic_counts(self.counts, self.names)
 
     def _declare(self, opcode: int, content: bytes, offset: int) -> None:
         if opcode == Opcode.SCHEMA:
@@ -101,21 +110,48 @@ class Contents:
         elif record.name == STREAMS:
             self.streams_before = streams_of(record.metadata)
             self.streams = dict(self.streams_before)
+        elif record.name == LOST:
+            self.lost.update(counts_of(record.metadata))
 
-    def _take(self, entry: Entry) -> None:
-        self.newest[entry.topic] = entry
-        self.counts[entry.topic, entry.delivery] += 1
-        if entry.delivery == Delivery.DURABLE:
-            try:
-                place = _place.decode(entry.data)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise BadRecord(0, f"{entry.topic} at log time {entry.log_time}: no event map: {error}") from error
+    def _take(self, body: bytes, heads: list[Head]) -> None:
+        """The messages of one group: what they count, and how far they move the streams."""
+        numbers = [_channel_at(body, start)[0] for _, start, end in heads if end - start >= MESSAGE_FIELDS.size]
+        occurring = set(numbers)
+        if len(numbers) < len(heads) or not occurring <= self.names.keys():
+            raise BadRecord(0, "a message that is too short, or of an unknown channel")
+        self.counts.update(numbers)
+        durable = {number for number in occurring if self.names[number][1] == Delivery.DURABLE}
+        try:
+            self._move(
+                [
+                    body[start + MESSAGE_FIELDS.size : end]
+                    for number, (_, start, end) in zip(numbers, heads, strict=True)
+                    if number in durable
+                ]
+            )
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise BadRecord(0, f"a message that is no event map: {error}") from error
+        self._note_newest(body, dict(zip(numbers, heads, strict=True)).values())
+
+    def _move(self, maps: list[bytes]) -> None:
+        streams = self.streams
+        for place in map(_place.decode, maps):
             if place.seq:
-                self.streams[place.source, place.epoch] = place.seq
+                streams[place.source, place.epoch] = place.seq
 
-    def message_counts(self) -> dict[str, int]:
-        """Messages by topic."""
-        totals: Counter[str] = Counter()
-        for (topic, _), count in self.counts.items():
-            totals[topic] += count
-        return dict(totals)
+    def _note_newest(self, body: bytes, heads: Iterable[Head]) -> None:
+        for _, start, end in sorted(heads):
+            number, sequence, log_time, publish_time = MESSAGE_FIELDS.unpack_from(body, start)
+            topic, delivery = self.names[number]
+            self.newest[topic] = Entry(topic, delivery, log_time, publish_time, sequence, body[start + MESSAGE_FIELDS.size : end])
+
+
+_DECLARATIONS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
+
+
+def topic_counts(counts: Counter[int] | dict[int, int], names: Channels) -> dict[str, int]:
+    """Messages by topic, from those by channel."""
+    totals: Counter[str] = Counter()
+    for number, count in counts.items():
+        totals[names[number][0]] += count
+    return dict(totals)

@@ -20,16 +20,20 @@ from bus.log.compaction import compact, waiting_bytes
 from bus.log.contents import Contents
 from bus.log.errors import LogWriteError
 from bus.log.newest import Newest
+from bus.log.pending import Numbering, Pending
 from bus.log.reader import Live, read_log
-from bus.log.records import Entry, Query, Stream
+from bus.log.records import MESSAGE, MESSAGE_FIELDS, MESSAGE_HEAD, Entry, Query, Stream
 from bus.log.recovery import Repair, recover
-from bus.log.segment import MAX_BYTES, MAX_EVENTS, OpenSegment, Pending, Schemas
+from bus.log.segment import MAX_BYTES, MAX_EVENTS, OpenSegment, Schemas
 from bus.topic import Delivery
-from bus.wire import Envelope, stream_of
+from bus.wire import Envelope
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+SEGMENT_SECONDS = 3600.0
 _CLOSED_AT_ONCE = 4 * 1024 * 1024  # bytes: rewriting more would keep a shutdown waiting
-_SEQUENCE = 2**32
+_FIELDS = MESSAGE_FIELDS.size
+_SEQUENCE = 2**32 - 1
+_pack_head = MESSAGE_HEAD.pack
 
 
 class Committed(NamedTuple):
@@ -42,39 +46,43 @@ class Committed(NamedTuple):
 class Log:
     """The one writer of a log's folder.
 
-    `streams` is the table of durable streams, (source, epoch) -> last seq appended; `committed` is the same of what is synced.
+    `committed` is the table of durable streams, (source, epoch) -> last seq synced.
     `repairs` says what the start had to cut or set aside: it belongs in front of the operator.
     """
 
-    def __init__(self, folder: Path, schemas: Schemas, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, schemas: Schemas, segment_bytes: int, segment_seconds: float) -> None:
         recovered = recover(folder)
         self.repairs: Sequence[Repair] = recovered.repairs
         self.committed = recovered.streams
-        self.streams = dict(recovered.streams)
         self._folder = folder
         self._schemas = schemas
         self._segment_bytes = segment_bytes
-        self._number = recovered.number
+        self._segment_ns = int(segment_seconds * 1e9)
+        self._last_number = recovered.number
         self._last_time = self._synced_time = recovered.last_time
-        self._pending: deque[Pending] = deque([Pending()])
         self._segment: OpenSegment | None = None
         contents = recovered.contents or Contents()
+        numbering = Numbering(dict(contents.names))
+        self._filling = Pending(numbering)
+        self._pending: deque[Pending] = deque([self._filling])
         if recovered.contents is not None:
-            self._segment = OpenSegment.resume(folder, recovered.number, schemas, contents)
+            self._segment = OpenSegment.resume(folder, recovered.number, schemas, contents, numbering)
         self._live = _live(recovered.number, contents)
         self._newest = Newest(folder, lambda: self._live, dict(contents.newest))
         self._held = ExitStack()
 
     @classmethod
-    def open(cls, folder: Path, schemas: Schemas, *, segment_bytes: int = SEGMENT_BYTES) -> Log:
+    def open(cls, folder: Path, schemas: Schemas, *, segment_bytes: int = SEGMENT_BYTES, segment_seconds: float = SEGMENT_SECONDS) -> Log:
         """Takes the log's lock and makes its end sound. `schemas` are the structs of the known topics' data.
+
+        A segment ends when it has `segment_bytes`, or its first event is `segment_seconds` old.
 
         Raises LockHeld; DamagedSegment when the last closed segment cannot say where to go on; OSError.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             held.enter_context(hold(folder / "lock", "the recorder of this log"))
-            log = cls(folder, schemas, segment_bytes)
+            log = cls(folder, schemas, segment_bytes, segment_seconds)
             log._held = held.pop_all()
         return log
 
@@ -83,25 +91,43 @@ class Log:
         """The log_time (ns) of the last committed event, 0 where there is none. For any thread."""
         return self._synced_time
 
+    @property
+    def streams(self) -> dict[Stream, int]:
+        """The table of durable streams with what is appended and not committed yet."""
+        table = dict(self.committed)
+        for group in self._pending:
+            table.update(group.streams)
+        return table
+
     def append(self, topic: str, plane: Delivery, event_map: bytes | msgspec.Raw, envelope: Envelope) -> int:
         """Buffers an event for the next commit and returns its log_time (ns). The caller has seen to the order of seq."""
-        log_time = self._last_time = max(time_ns(), self._last_time + 1)
-        delivery = stream_of(topic, plane)
-        entry = Entry(topic, delivery, log_time, envelope.time, envelope.seq % _SEQUENCE, bytes(event_map))
-        group = self._pending[-1]
-        group.events.append(entry)
-        group.size += len(entry.data)
-        if delivery == Delivery.DURABLE and envelope.seq > 0:
+        log_time = time_ns()
+        if log_time <= self._last_time:
+            log_time = self._last_time + 1
+        self._last_time = log_time
+        group = self._filling
+        channel, in_stream = group.numbering.find(topic, plane) or self._number(topic, plane)
+        group = self._filling  # a new one where the numbering was full
+        data, seq = bytes(event_map), envelope.seq
+        group.parts += (_pack_head(MESSAGE, _FIELDS + len(data), channel, seq & _SEQUENCE, log_time, envelope.time), data)
+        group.channels.append(channel)
+        group.size += len(data)
+        if in_stream and seq:
             stream = (envelope.source, envelope.epoch)
-            self.streams[stream] = group.streams[stream] = envelope.seq
-            group.ended.discard(stream)
-        if len(group.events) >= MAX_EVENTS or group.size >= MAX_BYTES:
-            self._pending.append(Pending())
+            group.streams[stream] = seq
+            if group.ended:
+                group.ended.discard(stream)
+        if group.size >= MAX_BYTES or len(group.channels) >= MAX_EVENTS:
+            self._next_group(group.numbering)
         return log_time
+
+    def lose(self, topic: str, count: int) -> None:
+        """Notes that `count` events of a topic are known to be lost: kept with the next commit, in front of its events."""
+        self._filling.lost[topic] += count
 
     def end_stream(self, source: str, epoch: int) -> None:
         """The stream said goodbye: it leaves the table with the next commit, behind everything appended so far."""
-        self._pending[-1].ended.add((source, epoch))
+        self._filling.ended.add((source, epoch))
 
     def commit(self) -> Committed:
         """Writes and syncs everything appended so far; when it returns, that survives a power cut.
@@ -112,8 +138,11 @@ class Log:
         moved: dict[Stream, int] = {}
         try:
             ended = self._end_if_full()
-            while self._pending[0].events or self._pending[0].ended:
-                moved.update(self._write(self._pending[0]))
+            while not self._pending[0].is_empty:
+                group = self._pending[0]
+                if self._segment is not None and self._segment.numbering is not group.numbering:
+                    ended = self._end_segment()
+                moved.update(self._write(group))
         except OSError as error:
             path = self._abandon()
             raise LogWriteError(f"{path}: {error}; what was appended is kept for the next commit") from error
@@ -144,11 +173,24 @@ class Log:
             if waiting_bytes(self._folder) <= _CLOSED_AT_ONCE:
                 compact(self._folder)
 
+    def _number(self, topic: str, plane: Delivery) -> tuple[int, bool]:
+        """A channel id for a new topic; where there is none left, in a new numbering and so in a new group."""
+        if self._filling.numbering.is_full:
+            self._next_group(Numbering({}))
+        return self._filling.numbering.add(topic, plane)
+
+    def _next_group(self, numbering: Numbering) -> None:
+        if self._filling.is_empty:
+            self._pending.pop()
+        self._filling = Pending(numbering)
+        self._pending.append(self._filling)
+
     def _end_if_full(self) -> Path | None:
-        segment = self._segment
-        if segment is not None and (segment.contents.end >= self._segment_bytes or segment.full_of_channels):
-            return self._end_segment()
-        return None
+        if self._segment is None:
+            return None
+        contents = self._segment.contents
+        is_old = contents.first and max(time_ns(), self._last_time) - contents.first >= self._segment_ns
+        return self._end_segment() if is_old or contents.end >= self._segment_bytes else None
 
     def _end_segment(self) -> Path | None:
         segment, ended = self._segment, None
@@ -157,9 +199,9 @@ class Log:
             self._segment = None
         return ended
 
-    def _new_segment(self) -> OpenSegment:
+    def _new_segment(self, numbering: Numbering) -> OpenSegment:
         contents = Contents(after=self._synced_time, streams_before=dict(self.committed))
-        self._segment = OpenSegment.create(self._folder, self._number + 1, self._schemas, contents)
+        self._segment = OpenSegment.create(self._folder, self._last_number + 1, self._schemas, contents, numbering)
         return self._segment
 
     def _abandon(self) -> Path:
@@ -171,26 +213,25 @@ class Log:
 
     def _write(self, group: Pending) -> dict[Stream, int]:
         """One group onto the disk, and what follows from its being there: the streams that it moved. Raises OSError."""
-        segment = self._segment or self._new_segment()
+        segment = self._segment or self._new_segment(group.numbering)
         segment.write(group)
         self._pending.popleft()
-        if not self._pending:
-            self._pending.append(Pending())
-        self._number = segment.number
+        if group is self._filling:
+            self._filling = Pending(group.numbering)
+            self._pending.append(self._filling)
+        self._last_number = segment.number
         self._live = _live(segment.number, segment.contents)
-        self._newest.put(group.events)
+        self._newest.put(group.newest())
         self._move_streams(group)
-        if group.events:
-            self._synced_time = group.events[-1].log_time  # last, so that what reaches this far can be read by whoever sees it
+        if group.parts:
+            self._synced_time = group.times[1]  # last, so that what reaches this far can be read by whoever sees it
         return group.streams
 
     def _move_streams(self, group: Pending) -> None:
         self.committed.update(group.streams)
         for stream in group.ended:
-            last = self.committed.pop(stream, None)
-            if self.streams.get(stream) == last:  # else it went on after its goodbye
-                self.streams.pop(stream, None)
+            self.committed.pop(stream, None)
 
 
 def _live(number: int, contents: Contents) -> Live:
-    return Live(number, contents.end, contents.last, contents.index, contents.names)
+    return Live(number, contents.end, contents.last, contents.index)

@@ -28,7 +28,7 @@ class Newest:
         self._forgotten = 0  # topics dropped so far: what was looked up before a drop may be older than what was dropped
 
     def put(self, entries: Iterable[Entry]) -> None:
-        """Takes in a committed group, in its order."""
+        """Takes in the last events of a committed group's topics, in their order."""
         committed = self._committed
         for entry in entries:
             committed[entry.topic] = entry

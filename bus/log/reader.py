@@ -8,26 +8,28 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bus.errors import CorruptLog
-from bus.log.closed import read_chunks, read_summary
+from bus.log.closed import Summary, read_chunks, read_summary
+from bus.log.contents import Contents
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, known_start, list_segments
-from bus.log.groups import Group, Hole, read_across
-from bus.log.records import Channels, Entry, Query, messages, time_span
+from bus.log.groups import Group, Hole, read_across, read_groups, seek
+from bus.log.records import Channels, Entry, Query, messages
+
+T = TypeVar("T")
 
 MOVES = 20  # times in a row that a segment may vanish between being listed and opened
 
 
 class Live(NamedTuple):
-    """What the writer knows of its last segment: synced bytes, their last log_time, sparse index (log_time, file offset), channels."""
+    """What the writer knows of its last segment: synced bytes, their last log_time, sparse index (log_time, file offset)."""
 
     number: int
     end: int
     last: int
     places: list[tuple[int, int]]
-    names: Channels
 
 
 def read_folder(
@@ -85,40 +87,69 @@ def read_segment(segment: Segment, following: int | None, query: Query, live: Li
     """The entries of one segment; `following` is the start of the next one, if known. Raises DamagedSegment, OSError."""
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if segment.state >= State.DONE and segment.state is not State.DAMAGED:
-            yield from _read_ended(segment, fd, following, query)
+        if segment.state is State.CLOSED:
+            yield from read_chunks(segment, fd, _summary(segment, fd, following), query)
         elif live is not None and segment.number == live.number and segment.state is State.OPEN:
-            yield from _Groups(segment, fd, live.end, dict(live.names), live.last).read(_seek(live.places, query.after), query)
+            start = _self_contained(fd, _place(live.places, query.after), live.end)
+            yield from _Groups(segment, fd, live.end, live.last).entries(start, {}, query)
         else:
-            yield from _Groups(segment, fd, os.fstat(fd).st_size, {}, following).read(0, query)
+            yield from _read_unchunked(segment, fd, following, query)
     finally:
         os.close(fd)
 
 
-def _read_ended(segment: Segment, fd: int, following: int | None, query: Query) -> Iterator[Entry]:
+def read_whole(segment: Segment, following: int | None, contents: Contents) -> Iterator[Group]:
+    """The groups of a segment without chunks, each once `contents` has absorbed it. Raises DamagedSegment, OSError."""
+
+    def absorb(group: Group) -> list[Group]:
+        contents.absorb(group)
+        return [group]
+
+    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        summary = read_summary(fd)
+        groups, _ = _groups(segment, fd, following)
+        yield from groups.read(0, Query(), absorb)
+    finally:
+        os.close(fd)
+
+
+def _read_unchunked(segment: Segment, fd: int, following: int | None, query: Query) -> Iterator[Entry]:
+    groups, names = _groups(segment, fd, following)
+    start = seek(fd, groups.end, query.after)
+    yield from groups.entries(start if names else _self_contained(fd, start, groups.end), names, query)
+
+
+def _groups(segment: Segment, fd: int, following: int | None) -> tuple[_Groups, Channels]:
+    """How far to read, and the channels that a summary names."""
+    if segment.state is not State.DONE:
+        return _Groups(segment, fd, os.fstat(fd).st_size, following), {}
+    summary = _summary(segment, fd, following)
+    return _Groups(segment, fd, summary.data_end, summary.statistics.message_end_time), summary.names
+
+
+def _summary(segment: Segment, fd: int, following: int | None) -> Summary:
+    try:
+        return read_summary(fd)
     except BadRecord as error:
         raise DamagedSegment(segment.path, error.offset, str(error), following) from error
-    if segment.state is State.CLOSED:
-        yield from read_chunks(segment, fd, summary, query)
-    else:
-        yield from _Groups(segment, fd, summary.data_end, summary.names, summary.statistics.message_end_time).read(0, query)
 
 
-def _seek(places: list[tuple[int, int]], after: int) -> int:
+def _place(places: list[tuple[int, int]], after: int) -> int:
     """The file offset of a group at or before the first that holds something above `after`."""
     place = bisect_right(places, (after, sys.maxsize)) - 1
     return places[place][1] if place >= 0 else 0
 
 
-class _Part(NamedTuple):
-    """A group as read, or a place without one: `entries` is None where something is lost. Zero times: no messages, or unknown."""
-
-    start: int
-    first: int
-    last: int
-    entries: list[Entry] | None
+def _self_contained(fd: int, start: int, end: int) -> int:
+    """`start`, if the group there declares its channels; the beginning for a file of before groups did."""
+    group = next(read_groups(fd, start, end), None)
+    if group is None:
+        return start
+    try:
+        list(messages(group.body, group.heads, {}, Query()))
+    except BadRecord:
+        return 0
+    return start
 
 
 class _Groups(NamedTuple):
@@ -127,43 +158,48 @@ class _Groups(NamedTuple):
     segment: Segment
     fd: int
     end: int
-    names: Channels
     final: int | None
 
-    def read(self, start: int, query: Query) -> Iterator[Entry]:
-        """Raises DamagedSegment where something above `query.after` is missing, after all that lies before it."""
+    def entries(self, start: int, names: Channels, query: Query) -> Iterator[Entry]:
+        """As `read`; `names` are channels that may be declared before `start`."""
+        return self.read(start, query, lambda group: list(messages(group.body, group.heads, names, query)))
+
+    def read(self, start: int, query: Query, take: Callable[[Group], list[T]]) -> Iterator[T]:
+        """What `take` makes of each group; it raises BadRecord for one that cannot be read without what is lost.
+
+        Raises DamagedSegment where something above `query.after` is missing, after all that lies before it.
+        """
         reached, final, hole = query.after, self.final or 0, None
-        for part in self._parts(start, query):
-            if self.final is not None and part.first > self.final:
+        for part in self._parts(start):
+            first, last = (0, 0) if isinstance(part, Hole) else part.times()
+            if self.final is not None and first > self.final:
                 break  # written when the disk failed, and written again in the next segment
-            if part.entries is None:
-                hole, final = hole or part, max(final, part.last)
+            found = None if isinstance(part, Hole) else _taken(part, take)
+            if found is None:
+                hole, final = hole or part, max(final, last)
                 continue
-            if hole and part.first and query.after < part.first - 1:
-                raise self._damaged(hole.start, "bytes that are no group", part.first - 1)
-            if query.until is not None and part.first > query.until:
+            if hole and first and query.after < first - 1:
+                raise self._damaged(hole.start, "bytes that are no group", first - 1)
+            if query.until is not None and first > query.until:
                 return
-            reached, hole = max(reached, part.last), None if part.first else hole
-            yield from part.entries
+            reached, hole = max(reached, last), None if first else hole
+            yield from found
         if reached < final and (known_start(self.segment) or 0) < final:
             raise self._damaged(hole.start if hole else self.end, "its last groups are missing", final)
 
-    def _parts(self, start: int, query: Query) -> Iterator[_Part]:
+    def _parts(self, start: int) -> Iterator[Group | Hole]:
         try:
-            for part in read_across(self.fd, start, self.end):
-                if isinstance(part, Hole):
-                    yield _Part(part.start, 0, 0, None)
-                else:
-                    yield _Part(part.start, *time_span(part.body, part.records), self._entries(part, query))
+            yield from read_across(self.fd, start, self.end)
         except BadRecord as error:
             raise self._damaged(error.offset, str(error), self.final) from error
 
-    def _entries(self, group: Group, query: Query) -> list[Entry] | None:
-        """None for a group whose channels were declared in bytes that are lost."""
-        try:
-            return list(messages(group.body, group.records, self.names, query))
-        except BadRecord:
-            return None
-
     def _damaged(self, offset: int, why: str, resume_after: int | None) -> DamagedSegment:
         return DamagedSegment(self.segment.path, offset, why, resume_after)
+
+
+def _taken(group: Group, take: Callable[[Group], list[T]]) -> list[T] | None:
+    """None for a group whose channels were declared in bytes that are lost."""
+    try:
+        return take(group)
+    except BadRecord:
+        return None

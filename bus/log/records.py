@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import NamedTuple, TypeVar
 
@@ -26,8 +26,12 @@ MAX_RECORD = 64 * 1024 * 1024
 """Bytes of one record, a chunk before and after decompression included: more is taken for damage."""
 
 PREFIX = struct.Struct("<BQ")  # opcode, length of what follows
-_MESSAGE = struct.Struct("<BQHIQQ")  # prefix, channel, sequence, log_time, publish_time; the data follows
-_MESSAGE_BODY = struct.Struct("<HIQQ")
+MESSAGE = int(Opcode.MESSAGE)
+MESSAGE_HEAD = struct.Struct("<BQHIQQ")  # prefix, channel, sequence, log_time, publish_time (https://mcap.dev/spec#message-op0x05)
+MESSAGE_FIELDS = struct.Struct("<HIQQ")  # the same without the prefix; the data follows
+
+Head = tuple[int, int, int]
+"""A record in a buffer: its opcode, start and end of its content."""
 
 
 class Entry(NamedTuple):
@@ -59,11 +63,6 @@ Channels = dict[int, tuple[str, str]]
 """Channel id -> topic, delivery."""
 
 
-def message_head(channel: int, entry: Entry) -> bytes:
-    """All of a Message record but its data (https://mcap.dev/spec#message-op0x05)."""
-    return _MESSAGE.pack(Opcode.MESSAGE, _MESSAGE_BODY.size + len(entry.data), channel, entry.sequence, entry.log_time, entry.publish_time)
-
-
 def encode(record: McapRecord) -> bytes:
     """Any other record."""
     builder = RecordBuilder()
@@ -81,8 +80,8 @@ def decode(kind: type[R], content: bytes, offset: int) -> R:
     return record
 
 
-def walk(buffer: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Opcode, start and end of the content of each record from `at` on. Raises BadRecord where a record does not fit."""
+def walk(buffer: bytes, at: int) -> Iterator[Head]:
+    """The records from `at` on. Raises BadRecord where one does not fit."""
     size = len(buffer)
     while at < size:
         if at + PREFIX.size > size:
@@ -95,14 +94,14 @@ def walk(buffer: bytes, at: int) -> Iterator[tuple[int, int, int]]:
         yield opcode, start, at
 
 
-def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterator[Entry]:
+def messages(buffer: bytes, heads: Iterable[Head], channels: Channels, query: Query) -> Iterator[Entry]:
     """The messages that `query` wants among the records of `buffer`; `channels` learns the new ones. Raises BadRecord."""
     wanted: dict[int, bool] = {}  # asked only of channels that occur: there may be thousands, and a group has few
-    for opcode, start, end in walk(buffer, at):
-        if opcode == Opcode.MESSAGE:
-            if end - start < _MESSAGE_BODY.size:
+    for opcode, start, end in heads:
+        if opcode == MESSAGE:
+            if end - start < MESSAGE_FIELDS.size:
                 raise BadRecord(start, f"message of {end - start} bytes")
-            number, sequence, log_time, publish_time = _MESSAGE_BODY.unpack_from(buffer, start)
+            number, sequence, log_time, publish_time = MESSAGE_FIELDS.unpack_from(buffer, start)
             if number not in channels:
                 raise BadRecord(start, f"message of the unknown channel {number}")
             if log_time <= query.after or not _is_wanted(number, channels, query, wanted):
@@ -110,7 +109,7 @@ def messages(buffer: bytes, at: int, channels: Channels, query: Query) -> Iterat
             if query.until is not None and log_time > query.until:
                 return
             topic, delivery = channels[number]
-            yield Entry(topic, delivery, log_time, publish_time, sequence, buffer[start + _MESSAGE_BODY.size : end])
+            yield Entry(topic, delivery, log_time, publish_time, sequence, buffer[start + MESSAGE_FIELDS.size : end])
         elif opcode == Opcode.CHANNEL:
             channel = decode(Channel, buffer[start:end], start)
             channels[channel.id] = (channel.topic, delivery_of(channel))
@@ -122,14 +121,17 @@ def _is_wanted(number: int, channels: Channels, query: Query, wanted: dict[int, 
     return wanted[number]
 
 
-def time_span(buffer: bytes, at: int) -> tuple[int, int]:
-    """log_time of the first and last message among the records of `buffer`, zeros without one. Raises BadRecord."""
-    first, last = 0, 0
-    for opcode, start, end in walk(buffer, at):
-        if opcode == Opcode.MESSAGE and end - start >= _MESSAGE_BODY.size:
-            last = _MESSAGE_BODY.unpack_from(buffer, start)[2]
-            first = first or last
-    return first, last
+def time_span(buffer: bytes, heads: Sequence[Head]) -> tuple[int, int]:
+    """log_time of the first and last message among the records of `buffer`, zeros without one."""
+    return _first_time(buffer, heads), _first_time(buffer, reversed(heads))
+
+
+def _first_time(buffer: bytes, heads: Iterable[Head]) -> int:
+    for opcode, start, end in heads:
+        if opcode == MESSAGE and end - start >= MESSAGE_FIELDS.size:
+            log_time: int = MESSAGE_FIELDS.unpack_from(buffer, start)[2]
+            return log_time
+    return 0
 
 
 def delivery_of(channel: Channel) -> str:
@@ -140,6 +142,8 @@ START = "zeropoint.segment"
 STREAMS = "zeropoint.streams"
 STREAMS_AT_END = "zeropoint.streams.end"
 COUNTS = "zeropoint.counts"
+LOST = "zeropoint.lost"
+EXPIRED = "zeropoint.expired"
 
 Stream = tuple[str, int]
 """A durable stream: its source and epoch."""
@@ -177,3 +181,16 @@ def streams_of(found: Mapping[str, str]) -> dict[Stream, int]:
             raise BadRecord(0, f"streams table: {key!r} -> {last!r}")
         streams[source, int(epoch)] = int(last)
     return streams
+
+
+def counts_map(counts: Mapping[str, int]) -> dict[str, str]:
+    """Events by topic as metadata."""
+    return {topic: str(count) for topic, count in counts.items()}
+
+
+def counts_of(found: Mapping[str, str]) -> dict[str, int]:
+    """Events by topic back from metadata. Raises BadRecord."""
+    for topic, count in found.items():
+        if not count.isdecimal():
+            raise BadRecord(0, f"counts by topic: {topic!r} -> {count!r}")
+    return {topic: int(count) for topic, count in found.items()}

@@ -12,7 +12,7 @@ from bus.log.disk import sync, sync_folder
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, list_files, list_segments, read_start, segment_path
 from bus.log.groups import Hole, read_across
-from bus.log.records import STREAMS_AT_END, Stream, streams_of, time_span
+from bus.log.records import STREAMS_AT_END, Stream, streams_of
 
 
 class Repair(NamedTuple):
@@ -59,24 +59,22 @@ def recover(folder: Path) -> Recovered:
             return Recovered(top.number, contents, dict(contents.streams), contents.last, repairs)
 
 
-def scan(path: Path, until: int | None = None) -> Scan:
-    """Reads an unchunked segment, damaged or not, to the last group that begins at or below log_time `until`. Raises OSError."""
+def scan(path: Path) -> Scan:
+    """Reads an unchunked segment whole, damaged or not. Raises OSError."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        return _scan(fd, os.fstat(fd).st_size, until)
+        return _scan(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
 
 
-def _scan(fd: int, size: int, until: int | None) -> Scan:
+def _scan(fd: int, size: int) -> Scan:
     contents, hole, damage = Contents(), size, None
     try:
         for part in read_across(fd, 0, size):
             if isinstance(part, Hole):
                 hole = part.start
                 continue
-            if until is not None and time_span(part.body, part.records)[0] > until:
-                break
             damage = hole if damage is None and hole < part.start else damage
             try:
                 contents.absorb(part)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcap.records import Channel, DataEnd, Footer, Header, Metadata, MetadataIndex, Schema, Statistics
@@ -18,11 +17,11 @@ from msgspec import Struct
 from bus.log.contents import Contents
 from bus.log.disk import sync, sync_folder, write_all
 from bus.log.folder import State, segment_path
-from bus.log.groups import seal
-from bus.log.records import LIBRARY, MAGIC, PREFIX, START, STREAMS, Entry, Stream, encode, message_head, start_map, streams_map
+from bus.log.groups import trailer
+from bus.log.pending import Numbering, Pending
+from bus.log.records import LIBRARY, LOST, MAGIC, PREFIX, START, STREAMS, counts_map, encode, start_map, streams_map
 from bus.log.schema import event_schema
 
-_MAX_CHANNELS = 60_000  # ids have 16 bits, and a group may bring up to MAX_EVENTS new ones
 _FREE = "event"  # the schema of topics whose struct nobody handed in
 
 MAX_EVENTS = 4_000
@@ -35,62 +34,57 @@ _FOOTER_HEAD = 16  # of a Footer's content, what its CRC covers
 Schemas = Mapping[str, type[Struct]]
 
 
-@dataclass
-class Pending:
-    """Events that will be one group, and what they do to the table of streams."""
-
-    events: list[Entry] = field(default_factory=list)
-    size: int = 0
-    streams: dict[Stream, int] = field(default_factory=dict)
-    ended: set[Stream] = field(default_factory=set)
-
-
 class OpenSegment:
     """The writer of one open segment. Any OSError ends its life: `abandon` it, its groups up to then stay good."""
 
-    def __init__(self, folder: Path, number: int, schemas: Schemas, fd: int, contents: Contents) -> None:
+    def __init__(self, folder: Path, number: int, schemas: Schemas, fd: int, contents: Contents, numbering: Numbering) -> None:
         self.number = number
+        self.numbering = numbering
         self.path = segment_path(folder, number, State.OPEN)
         self.contents = contents
         self._schemas = schemas
         self._fd = fd
         self._ended = False
-        self._ids = {name: channel for channel, name in contents.names.items()}
+        self._declared: dict[int, bytes] = {number: encode(channel) for number, channel in contents.channels.items()}
         self._schema_ids = {schema.name: number for number, schema in contents.schemas.items()}
 
     @classmethod
-    def create(cls, folder: Path, number: int, schemas: Schemas, contents: Contents) -> OpenSegment:
+    def create(cls, folder: Path, number: int, schemas: Schemas, contents: Contents, numbering: Numbering) -> OpenSegment:
         """A new file, still empty: what is left of a failed try under this name goes. Raises OSError."""
         path = segment_path(folder, number, State.OPEN)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        return cls(folder, number, schemas, fd, contents)
+        return cls(folder, number, schemas, fd, contents, numbering)
 
     @classmethod
-    def resume(cls, folder: Path, number: int, schemas: Schemas, contents: Contents) -> OpenSegment:
+    def resume(cls, folder: Path, number: int, schemas: Schemas, contents: Contents, numbering: Numbering) -> OpenSegment:
         """The file that a start found open and made sound, to be written on. Raises OSError."""
         fd = os.open(segment_path(folder, number, State.OPEN), os.O_RDWR | os.O_CLOEXEC)
-        return cls(folder, number, schemas, fd, contents)
-
-    @property
-    def full_of_channels(self) -> bool:
-        return len(self._ids) >= _MAX_CHANNELS
+        return cls(folder, number, schemas, fd, contents, numbering)
 
     def write(self, group: Pending) -> None:
         """Appends a group and syncs it: when this returns, it is recorded. Raises OSError."""
         start = self.contents.end
-        body = b"".join((self._beginning() if start == 0 else b"", *self._messages(group.events)))
-        sealed = seal(body, start, len(group.events), sorted(group.ended))
-        write_all(self._fd, sealed, start)
+        beginning = self._beginning() if start == 0 else b""
+        lost = self._lost(group, start + len(beginning)) if group.lost else b""
+        body = b"".join((beginning, lost, *self._declarations(group), *group.parts))
+        end = trailer(body, start, len(group.channels), sorted(group.ended))
+        write_all(self._fd, body, start)
+        write_all(self._fd, end, start + len(body))
         sync(self._fd)
         if start == 0:
             sync_folder(self.path.parent)
-        self.contents.end = start + len(sealed)
-        if group.events:
-            self.contents.counted(group.events[0].log_time, group.events[-1].log_time, start)
+        self.contents.end = start + len(body) + len(end)
+        self._count(group, start)
+
+    def _count(self, group: Pending, start: int) -> None:
+        self.contents.lost.update(group.lost)
+        if group.parts:
+            self.contents.counts.update(group.channels)
+            self.contents.counted(*group.times, start)
 
     def finish(self) -> Path:
         """Ends the file as a valid MCAP with summary and footer, and names it done. Raises OSError."""
-        write_all(self._fd, _ending(self.contents, self._ids), self.contents.end)
+        write_all(self._fd, _ending(self.contents), self.contents.end)
         sync(self._fd)
         self._ended = True
         done = segment_path(self.path.parent, self.number, State.DONE)
@@ -122,44 +116,49 @@ class OpenSegment:
             parts.append(record)
         return b"".join(parts)
 
-    def _messages(self, events: Iterable[Entry]) -> list[bytes]:
-        parts = []
-        ids, counts = self._ids, self.contents.counts
-        for event in events:
-            name = event[:2]
-            if name not in ids:
-                parts.append(self._declare(*name))
-            parts.append(message_head(ids[name], event))
-            parts.append(event.data)
-            counts[name] += 1
-        return parts
+    def _lost(self, group: Pending, offset: int) -> bytes:
+        record = encode(Metadata(name=LOST, metadata=counts_map(group.lost)))
+        self.contents.metadata.append(MetadataIndex(offset=offset, length=len(record), name=LOST))
+        return record
 
-    def _declare(self, topic: str, delivery: str) -> bytes:
-        """The Channel record of a topic, after its Schema record where that is new."""
-        schema_name = topic if topic in self._schemas else _FREE
-        declared = b""
-        if schema_name not in self._schema_ids:
-            declared = self._declare_schema(schema_name, self._schemas.get(topic))
+    def _declarations(self, group: Pending) -> list[bytes]:
+        """Every channel that the group uses, so that it is read without the groups before, and schemas where they are new."""
+        declared = []
+        for number in dict.fromkeys(group.channels):
+            if number not in self._declared:
+                topic, delivery = group.numbering.names[number]
+                declared.append(self._declare_schema(topic))
+                self._declared[number] = self._declare(number, topic, delivery)
+            declared.append(self._declared[number])
+        return declared
+
+    def _declare(self, number: int, topic: str, delivery: str) -> bytes:
+        """The Channel record of a topic whose schema is declared."""
         channel = Channel(
-            id=len(self._ids) + 1, topic=topic, message_encoding="msgpack",
-            schema_id=self._schema_ids[schema_name], metadata={"delivery": delivery},
+            id=number, topic=topic, message_encoding="msgpack",
+            schema_id=self._schema_ids[self._schema_name(topic)], metadata={"delivery": delivery},
         )  # fmt: skip
-        self._ids[topic, delivery] = channel.id
-        self.contents.channels[channel.id] = channel
-        self.contents.names[channel.id] = (topic, delivery)
-        return declared + encode(channel)
+        self.contents.channels[number] = channel
+        self.contents.names[number] = (topic, delivery)
+        return encode(channel)
 
-    def _declare_schema(self, name: str, data: type[Struct] | None) -> bytes:
-        schema = Schema(id=len(self._schema_ids) + 1, name=name, encoding="jsonschema", data=event_schema(name, data))
+    def _declare_schema(self, topic: str) -> bytes:
+        name = self._schema_name(topic)
+        if name in self._schema_ids:
+            return b""
+        schema = Schema(id=len(self._schema_ids) + 1, name=name, encoding="jsonschema", data=event_schema(name, self._schemas.get(topic)))
         self._schema_ids[name] = schema.id
         self.contents.schemas[schema.id] = schema
         return encode(schema)
 
+    def _schema_name(self, topic: str) -> str:
+        return topic if topic in self._schemas else _FREE
 
-def _ending(contents: Contents, ids: Mapping[tuple[str, str], int]) -> bytes:
+
+def _ending(contents: Contents) -> bytes:
     """DataEnd, summary, footer and magic of a segment without chunks."""
     data_end = encode(DataEnd(data_section_crc=0))  # 0: not given; the groups carry their own
-    records = [*contents.schemas.values(), *contents.channels.values(), _statistics(contents, ids), *contents.metadata]
+    records = [*contents.schemas.values(), *contents.channels.values(), _statistics(contents), *contents.metadata]
     summary = b"".join(map(encode, records))
     start = contents.end + len(data_end)
     footer = Footer(summary_start=start, summary_offset_start=0, summary_crc=0)
@@ -167,10 +166,10 @@ def _ending(contents: Contents, ids: Mapping[tuple[str, str], int]) -> bytes:
     return b"".join((data_end, summary, encode(footer), MAGIC))
 
 
-def _statistics(contents: Contents, ids: Mapping[tuple[str, str], int]) -> Statistics:
+def _statistics(contents: Contents) -> Statistics:
     return Statistics(
         message_count=contents.counts.total(), schema_count=len(contents.schemas), channel_count=len(contents.channels),
         attachment_count=0, metadata_count=len(contents.metadata), chunk_count=0,
         message_start_time=contents.first, message_end_time=contents.last if contents.first else 0,
-        channel_message_counts={ids[name]: count for name, count in contents.counts.items()},
+        channel_message_counts=dict(contents.counts),
     )  # fmt: skip

@@ -74,7 +74,7 @@ def test_what_was_committed_reads_back_byte_for_byte_in_order(tmp_path: Path) ->
 
 def test_log_time_rises_strictly_while_the_clock_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([50, 50, 10, 9, 60, 1, 1, 1])
-    monkeypatch.setattr(log_module, "time_ns", lambda: next(clock))
+    monkeypatch.setattr(log_module, "time_ns", lambda: next(clock, 1))
     log = Log.open(tmp_path, {})
     fill(log, groups=1, per_group=5)
     crash(log)
