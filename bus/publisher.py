@@ -106,18 +106,21 @@ class Publisher:
     ) -> str:
         """Publish one event and return its id. A durable one waits up to `timeout` seconds for room, then raises BusFull.
 
-        Raises FrameTooLarge for more than 64 KiB, ValueError for a run or cause that no reader would take; a failure takes no seq.
+        Raises TypeError for data that is not the topic's struct, FrameTooLarge for more than 64 KiB, ValueError for a run or cause that
+        no reader would take; a failure takes no seq.
         """
-        return self.publish_encoded(
+        if not isinstance(data, topic.type):
+            raise TypeError(f"{topic.name}: want {topic.type.__name__}, got {type(data).__name__}")
+        return self.publish_raw(
             topic.name, topic.delivery, encode_data(data),
             run=run, cause=cause, time=time, replay=replay, timeout=timeout, attachments=attachments,
         )  # fmt: skip
 
-    def publish_encoded(
+    def publish_raw(
         self,
         topic: str,
-        delivery: Delivery,
-        data: bytes,
+        plane: Delivery,
+        data: bytes | Raw,
         *,
         run: str | None = None,
         cause: str | None = None,
@@ -126,13 +129,15 @@ class Publisher:
         timeout: float = PUBLISH_TIMEOUT,
         attachments: tuple[bytes, ...] = (),
     ) -> str:
-        """As `publish`, with the data in MessagePack, which is taken as it is."""
+        """As `publish`, for data that is in MessagePack already and a topic that nobody here need know."""
         self._check_process()
+        if stream_of(topic, plane) == "control":
+            raise ValueError(f"{topic} is of the control stream: a seq of the durable one on it would be a hole for ever")
         time = time or clock.time_ns()
         check_fields(topic, run, cause, time)
-        if delivery is Delivery.LATEST:
+        if plane is Delivery.LATEST:
             frames = _checked(topic, attachments)
-            return self._publish_unacknowledged(topic, delivery, data, frames, time=time, run=run, cause=cause, replay=replay)
+            return self._publish_unacknowledged(topic, plane, data, frames, time=time, run=run, cause=cause, replay=replay)
         if attachments:
             raise ValueError(f"{topic} is durable: bulk goes into the store, its hash onto the bus")
         return self._publish_durable(topic, data, timeout, time, run, cause, replay)
@@ -233,7 +238,9 @@ class Publisher:
             os.close(self._wake_write)
             self.changed.notify_all()
 
-    def _publish_durable(self, topic: str, data: bytes, timeout: float, time: int, run: str | None, cause: str | None, replay: bool) -> str:
+    def _publish_durable(
+        self, topic: str, data: bytes | Raw, timeout: float, time: int, run: str | None, cause: str | None, replay: bool
+    ) -> str:
         with self.lock:
             self._check_usable()
             ring = self.ring
@@ -258,7 +265,7 @@ class Publisher:
         self,
         topic: str,
         plane: Delivery,
-        data: bytes,
+        data: bytes | Raw,
         attachments: tuple[bytes, ...],
         *,
         time: int,

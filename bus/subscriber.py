@@ -7,10 +7,9 @@ import itertools
 import time as clock
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 import zmq
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from bus.address import Addresses
 from bus.errors import CorruptFrame
@@ -21,7 +20,7 @@ from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_REPLY, Envelope, decod
 _probe_numbers = itertools.count(1)
 
 
-class Received(NamedTuple):
+class Received(Struct, frozen=True):
     """One event as it arrived, its data not yet decoded."""
 
     topic: str
@@ -69,6 +68,9 @@ class Subscriber:
         self._on_rejected = on_rejected
         self._newest_only = newest_only
         self._sockets = {plane: _sub(context, addresses.plane(plane).outlet, plane, high_water_mark) for plane in planes}
+        self._poller = zmq.Poller()
+        for socket in self._sockets.values():
+            self._poller.register(socket, zmq.POLLIN)
         for socket, pattern in itertools.product(self._sockets.values(), patterns):
             socket.subscribe(subscription(pattern))
 
@@ -89,10 +91,11 @@ class Subscriber:
 
     def wait(self, timeout: float | None) -> bool:
         """Whether something can be read within `timeout` seconds; None waits for ever."""
-        poller = zmq.Poller()
-        for socket in self._sockets.values():
-            poller.register(socket, zmq.POLLIN)
-        return bool(poller.poll(None if timeout is None else int(timeout * 1000)))
+        return bool(self._poller.poll(None if timeout is None else int(timeout * 1000)))
+
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` end when this descriptor can be read, too."""
+        self._poller.register(descriptor, zmq.POLLIN)
 
     def drain(self, limit: int = 1000) -> list[Received]:
         """What has arrived, at most about `limit` frames of each plane. Does not wait."""

@@ -51,7 +51,8 @@ class Folders(Struct, frozen=True, kw_only=True):
 
 class RecorderStatus(Struct, frozen=True, kw_only=True):
     """What the recorder has on disk. `size` is the log's bytes, `recorded` counts events by topic since it started:
-    commands and replies together, and under `other` what comes after 256 topics.
+    commands and replies together, and under `other` what comes after 256 topics. `lost` counts, likewise, events that were
+    published and cannot be recorded any more: on LATEST topics those that found no room, on durable ones those of a `recorder.gap`.
 
     `held` counts events that wait for missing ones before them, `streams` the publishers that have not said goodbye.
     """
@@ -59,6 +60,7 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     state: str
     reason: str | None
     recorded: dict[str, int]
+    lost: dict[str, int] = {}
     held: int
     streams: int
     segments: int

@@ -14,7 +14,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from agents.recorder import past
-from agents.recorder.committer import Committer, Receiver
+from agents.recorder.committer import Committer
 from agents.recorder.compactor import Compactor
 from agents.recorder.intake import Intake
 from agents.recorder.projections import Projector
@@ -32,7 +32,7 @@ from bus.wire import decode_envelope
 from schemas import catalogue, system
 
 RECEIVE_MARK = 20_000
-"""Events that wait in the recorder's socket while a batch is handed over."""
+"""Frames that wait in the recorder's socket while a group is synced."""
 LAST_EVENTS = 3.5
 """Seconds that the recorder waits, when it is told to stop, for the others to leave."""
 QUIET = 0.1
@@ -77,11 +77,10 @@ class Recorder(Agent):
             high_water_mark=RECEIVE_MARK,
         )
         subscriber.await_ready(self.client.publisher, 5.0)
-        self.receiver = Receiver(subscriber, self._on_fatal)
         self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector)
         self.compactor = Compactor(self.artifacts / "log", self._on_compaction_error)
         self.committer = Committer(
-            self.client.publisher, self.recording, self.intake, self.receiver, self._on_committed, self._on_degraded, self._on_fatal
+            self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
         self.client.publisher.tap = self.committer.tap
         self.committer.start()
@@ -94,7 +93,6 @@ class Recorder(Agent):
         await asyncio.sleep(QUIET)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self.receiver.close)
         await asyncio.to_thread(self.committer.close)
         self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
         await asyncio.to_thread(self.projector.close)
@@ -128,6 +126,7 @@ class Recorder(Agent):
             state=self.state,
             reason=self.reason,
             recorded=dict(self.intake.recorded),
+            lost=dict(self.intake.losses.lost),
             held=self.intake.held,
             streams=len(self.intake.streams),
             segments=len(segments),

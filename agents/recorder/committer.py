@@ -1,14 +1,18 @@
-"""The recorder's two threads: one receives, so that a sync never stops it; one appends, syncs a group, and then acknowledges."""
+"""The recorder's own thread: receives, appends, syncs a group, and then acknowledges.
+
+One thread and not two: libzmq's I/O thread goes on receiving during a sync, and a second one of Python's would only fight for its lock.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import queue
+import os
 import threading
 import time as clock
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Raw
 
 from agents.recorder.intake import Intake, Key
@@ -19,12 +23,15 @@ from bus.subscriber import Received, Subscriber
 from bus.topic import Delivery
 from bus.wire import RECORDED, Ack, Envelope, Recorded
 
-BATCH_EVENTS = 1000
-WAITING_BATCHES = 16
-"""Received batches that wait for the disk; above this nothing is received, and publishers keep their events."""
+BATCH_FRAMES = 500
+"""Frames that are taken from the socket at once."""
 GROUP_SECONDS = 0.01
-"""The longest that an event waits for company before its group is synced."""
+"""The longest time of taking events in before they are synced."""
 GROUP_EVENTS = 4000
+BUSY_EVENTS = 16
+"""A group of this many says that more are to come, and the next one may wait for company."""
+BUSY_SECONDS = 0.004
+"""Between two groups under load."""
 REPEAT_SECONDS = 1.0
 """After which the acknowledgement of a stream that changed is sent once more, for who missed it."""
 MOST_NAMED = 48 * 1024
@@ -34,53 +41,8 @@ RETRY_SECONDS = 0.5
 _POLL = 0.1
 
 
-class Receiver:
-    """Reads everything from both planes into batches, on its own thread."""
-
-    def __init__(self, subscriber: Subscriber, on_fatal: Callable[[Exception], None]) -> None:
-        self.batches: queue.Queue[list[Received]] = queue.Queue(WAITING_BATCHES)
-        self._subscriber = subscriber
-        self._on_fatal = on_fatal
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._receive, name="receiver", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing that was received waits for the committer."""
-        return self.batches.empty()
-
-    def wake(self) -> None:
-        """Let the committer look: a full queue does so by itself."""
-        with contextlib.suppress(queue.Full):
-            self.batches.put_nowait([])
-
-    def close(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _receive(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                if self._subscriber.wait(_POLL):
-                    received = self._subscriber.drain(BATCH_EVENTS)
-                    self._hand_over([event._replace(attachments=()) if event.attachments else event for event in received])
-        except Exception as error:  # the end of a thread without which nothing is recorded
-            self._on_fatal(error)
-        finally:
-            self._subscriber.close()
-
-    def _hand_over(self, batch: list[Received]) -> None:
-        while batch and not self._stopping.is_set():
-            try:
-                self.batches.put(batch, timeout=_POLL)
-                return
-            except queue.Full:
-                continue
-
-
 class Committer:
-    """Appends what the receiver brings and what the recorder itself publishes, syncs, acknowledges.
+    """Appends what `subscriber` brings and what the recorder itself publishes, syncs, acknowledges.
 
     `on_committed` is called after each commit, `on_degraded` with the reason when the disk refuses, with None when it recovers,
     `on_fatal` with what ended the thread.
@@ -91,7 +53,7 @@ class Committer:
         publisher: Publisher,
         log: Log,
         intake: Intake,
-        receiver: Receiver,
+        subscriber: Subscriber,
         on_committed: Callable[[Committed], None],
         on_degraded: Callable[[str | None], None],
         on_fatal: Callable[[Exception], None],
@@ -100,12 +62,18 @@ class Committer:
         self._publisher = publisher
         self._log = log
         self._intake = intake
-        self._receiver = receiver
+        self._subscriber = subscriber
         self._on_committed = on_committed
         self._on_degraded = on_degraded
         self._on_fatal = on_fatal
         self._gathering = False
+        self._wake_read, self._wake_write = os.pipe()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)
+        subscriber.watch(self._wake_read)
         self._repeats: dict[Key, float] = {}
+        self._taken = 0
+        self._committed = 0.0
         self._group = 0
         self._end = log.end
         self._announced: Recorded | None = None
@@ -132,41 +100,56 @@ class Committer:
             self._intake.take(event)
         else:
             self._own.append(event)
-            self._receiver.wake()
+            with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
+                os.write(self._wake_write, b"o")
 
     def close(self) -> None:
         """Commit what has arrived, and end."""
         self._stopping.set()
         self._thread.join()
+        self._subscriber.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def _run(self) -> None:
         try:
-            while not (self._stopping.is_set() and not self._own and self._receiver.is_idle):
-                self._take(self._gather())
+            while self._gather() or not self._stopping.is_set():
                 if not self._commit():
                     return
+                self._committed = clock.monotonic()
                 self._acknowledge()
                 self._announce()
         except Exception as error:  # the end of a thread without which nothing is acknowledged
             self._on_fatal(error)
 
-    def _take(self, group: list[Received]) -> None:
-        self._gathering = True
-        for event in group:
-            self._intake.take(event)
-        self._gathering = False
+    def _gather(self) -> int:
+        """Take one group in: what is there, or comes while that is taken in. Returns how many events.
 
-    def _gather(self) -> list[Received]:
-        """One group: what is there, or comes within a moment; never waits for company."""
-        group: list[Received] = []
-        with contextlib.suppress(queue.Empty):
-            group += self._receiver.batches.get(timeout=_POLL)
-            until = clock.monotonic() + GROUP_SECONDS
-            while len(group) < GROUP_EVENTS and clock.monotonic() < until:
-                group += self._receiver.batches.get_nowait()
-        while self._own:
-            group.append(self._own.popleft())
-        return group
+        Where many come, it follows the last one at a distance: a sync costs the same for few events as for many.
+        """
+        self._subscriber.wait(0 if self._stopping.is_set() else _POLL)
+        if self._taken >= BUSY_EVENTS:
+            clock.sleep(max(self._committed + BUSY_SECONDS - clock.monotonic(), 0.0))
+        until = clock.monotonic() + GROUP_SECONDS
+        self._gathering = True
+        taken = 0
+        while events := self._subscriber.drain(BATCH_FRAMES):
+            for event in events:
+                self._intake.take(msgspec.structs.replace(event, attachments=()) if event.attachments else event)
+            taken += len(events)
+            if taken >= GROUP_EVENTS or clock.monotonic() >= until:
+                break
+        self._gathering = False
+        self._taken = taken
+        return taken + self._take_own()
+
+    def _take_own(self) -> int:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        waiting = len(self._own)
+        for _ in range(waiting):
+            self._intake.take(self._own.popleft())
+        return waiting
 
     def _commit(self) -> bool:
         """Sync the group, however long the disk refuses. False when told to stop before it is on disk."""

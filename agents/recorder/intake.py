@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import msgspec
 from msgspec import Raw
 
+from agents.recorder.losses import Losses
 from bus.errors import CorruptFrame
 from bus.log.log import Log
 from bus.stream import Stream
 from bus.subscriber import Received, Rejection
+from bus.topic import Delivery
 from bus.wire import Ack, Bye, Floor, decode_data, decode_envelope, stream_of
 from schemas.system import Gap
 
@@ -41,6 +44,7 @@ class Intake:
         self.streams: dict[Key, Stream[Received]] = {key: Stream(last=last) for key, last in log.streams.items()}
         self.touched: set[Key] = set()
         self.moved: dict[Key, dict[str, int]] = {}
+        self.losses = Losses(log.lose)
         self._held_bytes = 0
         self._log = log
         self._own_source = own_source
@@ -55,14 +59,15 @@ class Intake:
 
     def take(self, event: Received) -> None:
         """Decide one event. What it appends is safe only after the log's next commit."""
-        if event.topic.startswith("bus."):
-            self._take_control(event)
-        elif event.topic.startswith("reply.") and event.envelope.source == self._own_source:
-            return  # it quotes the log, which would grow by being read
-        elif event.envelope.seq and stream_of(event.topic, event.plane) == "durable":
+        if event.envelope.seq and stream_of(event.topic, event.plane) == "durable":
             self._take_durable(event)
-        else:
+        elif event.topic.startswith("bus."):
+            self._take_control(event)
+        elif event.plane is Delivery.LATEST:
+            self.losses.take_latest(event)
             self._append(event)
+        elif not (event.topic.startswith("reply.") and event.envelope.source == self._own_source):
+            self._append(event)  # but for the recorder's own answers: they quote the log, which would grow by being read
 
     def acknowledgements(self) -> list[tuple[str, Ack]]:
         """What to send after a commit: (source, Ack) of every stream that this group touched."""
@@ -79,6 +84,7 @@ class Intake:
         stream = self.streams.pop(key, None)
         if stream is not None:
             self._held_bytes -= _size(stream.held.values())
+            self.losses.forget(key)
             self._log.end_stream(*key)
 
     def _take_durable(self, event: Received) -> None:
@@ -104,7 +110,7 @@ class Intake:
         event_map = Raw(bytes(event.event_map))
         size, held = memoryview(event_map).nbytes, len(stream.held)
         if self._held_bytes + size <= MOST_HELD:
-            copy = event._replace(event_map=event_map, envelope=decode_envelope(event.topic, event_map))
+            copy = msgspec.structs.replace(event, event_map=event_map, envelope=decode_envelope(event.topic, event_map))
             stream.offer(event.envelope.seq, copy)
             self._held_bytes += size * (len(stream.held) - held)
 
@@ -113,6 +119,7 @@ class Intake:
         if topics is None:
             topics = self.moved[key] = {}
         topics[event.topic] = event.envelope.seq
+        self.losses.take_durable(event, key)
         self._append(event)
 
     def _has_room_for(self, source: str) -> bool:
@@ -144,6 +151,7 @@ class Intake:
         before = _size(stream.held.values())
         lost = stream.raise_to(floor.floor)
         if lost is not None:
+            self.losses.take_hole(key, *lost)
             self._on_gap(Gap(source=source, epoch=floor.epoch, first=lost[0], last=lost[1]))
         for each in stream.release():
             self._append_durable(key, each)
@@ -156,14 +164,15 @@ class Intake:
             self.end(key)
 
     def _append(self, event: Received) -> None:
-        self._log.append(event.topic, event.plane, event.event_map, event.envelope)
-        self.recorded[self._counted_as(event.topic)] += 1
+        topic = event.topic
+        self._log.append(topic, event.plane, event.event_map, event.envelope)
+        self.recorded[topic if topic in self.recorded else self._counted_as(topic)] += 1
 
     def _counted_as(self, topic: str) -> str:
         """Strangers choose topics, and every command line has a reply topic of its own: neither may pile up here."""
         if topic.startswith(("command.", "reply.")):
             return topic.partition(".")[0] + "."
-        return topic if topic in self.recorded or len(self.recorded) < MOST_TOPICS else "other"
+        return topic if len(self.recorded) < MOST_TOPICS else "other"
 
 
 def _size(events: Iterable[Received]) -> int:

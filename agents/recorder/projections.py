@@ -194,6 +194,8 @@ class Projector:
     def _advance(self, end: int) -> int:
         """Project up to `end`, or to where a run begins or ends and other topics count. Returns the log time reached."""
         topics = self._projection.topics
+        if not self._has_news(topics):
+            return end
         for entry in self._log.read(topics=topics, after=self._cursor, until=end):
             newest = self._projection.newest
             self._projection.add(entry)
@@ -202,6 +204,10 @@ class Projector:
             if self._projection.topics != topics:
                 return entry.log_time
         return end
+
+    def _has_news(self, topics: list[str]) -> bool:
+        """Whether anything of these topics lies behind the cursor: what fills the log under load is seldom of a run."""
+        return any((newest := self._log.last(topic)) is not None and newest.log_time > self._cursor for topic in topics)
 
 
 def project(artifacts: Path, run: str | None = None) -> list[Path]:

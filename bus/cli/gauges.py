@@ -15,6 +15,7 @@ from schemas.system import RecorderStatus
 SILENT_AFTER = 3.0
 """Seconds without a heartbeat, of which there is one a second."""
 _BEATS = 4  # over which rates are averaged
+_BEHIND = "behind: it reads from the log what it missed"
 _CONTROL = ("command.", "reply.", "bus.")  # the bus's own traffic says nothing of an agent's work
 
 
@@ -22,7 +23,8 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     """One process. Uptime in seconds, memory in bytes, `cpu` as a share of one core; null: it never said.
 
     `state` is the agent's own, or `silent` (no heartbeat for 3 s), `stopped`, `exited`, `down` (nothing heard of it).
-    `errors` counts agent.error events since its start, `waiting` events that are not on disk yet.
+    `errors` counts agent.error events since its start, `waiting` events that are not on disk yet. Of what it reads, `filled` counts
+    events that were lost on the way and came from the log, `gaps` stretches that could not be had.
     """
 
     name: str
@@ -36,16 +38,24 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     waiting: int | None = None
     dropped: int | None = None
     errors: int | None = None
+    filled: int | None = None
+    gaps: int | None = None
 
 
 class TopicRow(Struct, frozen=True, kw_only=True):
-    """One topic that agents publish; foreign publishers send no heartbeat and are not counted."""
+    """One topic that agents publish; foreign publishers send no heartbeat and are not counted.
+
+    `published` counts since its agents started, `recorded` and `lost` since the recorder did; null: it does not say.
+    """
 
     name: str
     sources: list[str]
     events_per_second: float | None
     declared_hz: float | None
     late: bool
+    published: int = 0
+    recorded: int | None = None
+    lost: int | None = None
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -91,11 +101,11 @@ class Gauges:
         names = [*self._expected, *sorted((self._beats.keys() | self._ends.keys()) - set(self._expected))]
         return [self._agent(name, now) for name in names]
 
-    def topics(self, now: float) -> list[TopicRow]:
-        """What agents that are alive have published, by name."""
+    def topics(self, now: float, recorder: RecorderStatus | None = None) -> list[TopicRow]:
+        """What agents that are alive have published, by name, and what the recorder has of it."""
         live = {name: beats for name, beats in self._beats.items() if now - beats[-1].heard <= SILENT_AFTER}
         published = sorted({topic for beats in live.values() for topic in beats[-1].data.published})
-        return [self._topic(topic, live) for topic in published if not topic.startswith(_CONTROL)]
+        return [self._topic(topic, live, recorder) for topic in published if not topic.startswith(_CONTROL)]
 
     def _on_heartbeat(self, source: str, beat: _Beat) -> None:
         beats = self._beats.setdefault(source, deque(maxlen=_BEATS))
@@ -116,7 +126,7 @@ class Gauges:
         return AgentRow(
             name=name,
             state="silent" if silent else data.state,
-            reason=f"no heartbeat for {age:.0f} s" if silent else data.reason,
+            reason=f"no heartbeat for {age:.0f} s" if silent else _BEHIND if data.behind else data.reason,
             uptime=data.uptime,
             memory=data.memory,
             cpu=data.cpu,
@@ -125,9 +135,11 @@ class Gauges:
             waiting=data.waiting,
             dropped=data.dropped,
             errors=data.published.get("agent.error", 0),
+            filled=data.filled,
+            gaps=data.gaps,
         )
 
-    def _topic(self, topic: str, live: Mapping[str, deque[_Beat]]) -> TopicRow:
+    def _topic(self, topic: str, live: Mapping[str, deque[_Beat]], recorder: RecorderStatus | None) -> TopicRow:
         sources = sorted(name for name, beats in live.items() if topic in beats[-1].data.published)
         rates = [measured for name in sources if (measured := rate(live[name], topic)) is not None]
         declared = self._declared.get(topic)
@@ -137,6 +149,9 @@ class Gauges:
             events_per_second=sum(rates) if rates else None,
             declared_hz=declared.rate_hz if declared else None,
             late=any(topic in live[name][-1].data.late for name in sources),
+            published=sum(live[name][-1].data.published.get(topic, 0) for name in sources),
+            recorded=recorder.recorded.get(topic, 0) if recorder else None,
+            lost=recorder.lost.get(topic, 0) if recorder else None,
         )
 
 

@@ -75,7 +75,7 @@ def per_second(rate: float | None) -> str:
 
 def _agents(rows: list[AgentRow]) -> Table:
     """Of the counters of trouble only those that count something: the table fits 80 columns where all is well."""
-    troubles = [name for name in ("waiting", "dropped", "errors") if any(getattr(row, name) for row in rows)]
+    troubles = [name for name in ("waiting", "dropped", "filled", "gaps", "errors") if any(getattr(row, name) for row in rows)]
     columns = ("agent", "state", "uptime", "memory", "cpu", "restarts", "events/s", *troubles, "reason")
     return table(columns, [_agent(row, troubles) for row in rows], right=columns[2:-1])
 
@@ -93,15 +93,17 @@ def _count(count: int | None) -> str:
 
 
 def _topics(rows: list[TopicRow]) -> Table:
-    columns = ("topic", "events/s", "each wants", "", "from")
-    return table(columns, [_topic(row) for row in rows], right=("events/s", "each wants"))
+    counts = ("published", "recorded", *(("lost",) if any(row.lost for row in rows) else ()))
+    columns = ("topic", "events/s", "each wants", "", *counts, "from")
+    return table(columns, [_topic(row, counts) for row in rows], right=("events/s", "each wants", *counts))
 
 
-def _topic(row: TopicRow) -> list[str | Text | None]:
+def _topic(row: TopicRow, counts: tuple[str, ...]) -> list[str | Text | None]:
     name = Text(printable(row.name), style=topic_colour(row.name))
     declared = "" if row.declared_hz is None else f"{row.declared_hz:g}"
     late = Text("LATE" if row.late else "", style="bold red")
-    return [name, per_second(row.events_per_second), declared, late, ", ".join(row.sources)]
+    counted = [_count(getattr(row, name)) for name in counts]
+    return [name, per_second(row.events_per_second), declared, late, *counted, ", ".join(row.sources)]
 
 
 def _recorder(status: RecorderStatus | None) -> str:

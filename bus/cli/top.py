@@ -68,13 +68,13 @@ def _snapshots(client: Client, subscriber: Subscriber, home: Home) -> Iterator[S
     gauges = Gauges((name for name in names(home) if name != "hub"), topics())
     _listen(subscriber, gauges, MEASURE)
     while True:
-        now = clock.monotonic()
+        now, recorder = clock.monotonic(), _recorder(client)
         yield Snapshot(
             time=clock.time_ns(),
             home=str(home.root),
             agents=[hub_row(home), *gauges.agents(now)],
-            topics=gauges.topics(now),
-            recorder=_recorder(client),
+            topics=gauges.topics(now, recorder),
+            recorder=recorder,
         )
         _listen(subscriber, gauges, REFRESH)
 

@@ -25,8 +25,8 @@ from bus.log.schema import event_schema
 _FREE = "event"  # the schema of topics whose struct nobody handed in
 
 MAX_EVENTS = 4_000
-MAX_BYTES = 16 * 1024 * 1024
-"""A group is full at this many events or bytes, so that it always fits a reader's limit on records."""
+MAX_BYTES = 1024 * 1024
+"""A group is full at this many events or bytes: it is checked and so read as a whole, also for one of its events."""
 
 DATA_END_SIZE = 13
 _FOOTER_HEAD = 16  # of a Footer's content, what its CRC covers

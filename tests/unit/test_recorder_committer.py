@@ -21,17 +21,23 @@ from bus.wire import Ack, Recorded
 
 
 class Inbox:
-    """What the receiver has brought."""
+    """What arrives."""
 
     def __init__(self) -> None:
         self.batches: queue.Queue[list[Received]] = queue.Queue()
 
-    @property
-    def is_idle(self) -> bool:
-        return self.batches.empty()
+    def watch(self, descriptor: int) -> None:
+        """Nobody has to be woken who asks again at once."""
 
-    def wake(self) -> None:
-        self.batches.put([])
+    def wait(self, timeout: float) -> bool:
+        threading.Event().wait(0.001)
+        return not self.batches.empty()
+
+    def drain(self, limit: int) -> list[Received]:
+        return [] if self.batches.empty() else self.batches.get()
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 class Outbox:

@@ -1,0 +1,59 @@
+"""Counts, by topic, the events that a publisher has sent and the log will never have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from bus.subscriber import Received
+
+MOST_PUBLISHERS = 1000
+"""Publishers whose numbering is remembered, the one heard first forgotten first."""
+
+Key = tuple[str, int]
+
+
+class Losses:
+    """Follows `nth`, the number of an event among its publisher's events of its topic: what it skips was lost.
+
+    Durable events come without holes but behind a floor, so only LATEST topics and those streams are followed. What a publisher
+    sent before this recorder first heard it is not counted. `on_lost` is called with the topic and how many.
+    """
+
+    def __init__(self, on_lost: Callable[[str, int], None]) -> None:
+        self.lost: Counter[str] = Counter()
+        self._on_lost = on_lost
+        self._newest: dict[Key, dict[str, int]] = {}
+        self._holes: dict[Key, tuple[int, int]] = {}
+
+    def take_latest(self, event: Received) -> None:
+        """A LATEST event is about to be recorded."""
+        envelope = event.envelope
+        if not envelope.nth:  # a foreign publisher, which does not count
+            return
+        topics = self._newest.setdefault((envelope.source, envelope.epoch), {})
+        if event.topic in topics:
+            self._count(event.topic, envelope.nth - topics[event.topic] - 1)
+        topics[event.topic] = envelope.nth
+        if len(self._newest) > MOST_PUBLISHERS:
+            del self._newest[next(iter(self._newest))]
+
+    def take_hole(self, key: Key, first: int, last: int) -> None:
+        """A durable stream has lost these seq; the next event of each topic shows whose they were."""
+        self._holes[key] = (first, last)
+
+    def take_durable(self, event: Received, key: Key) -> None:
+        """A durable event is about to be recorded. One is counted for each topic whose previous event is in the hole: at least that."""
+        hole = self._holes.get(key) if self._holes else None
+        if hole is not None and hole[0] <= event.envelope.prev <= hole[1]:
+            self._count(event.topic, 1)
+
+    def forget(self, key: Key) -> None:
+        """The publisher has left."""
+        self._newest.pop(key, None)
+        self._holes.pop(key, None)
+
+    def _count(self, topic: str, lost: int) -> None:
+        if lost > 0:
+            self.lost[topic] += lost
+            self._on_lost(topic, lost)
