@@ -17,14 +17,26 @@ Figures = dict[str, float | int | str | None]
 
 def report(name: str, rows: list[Figures]) -> None:
     """Print the rows as a table and write them to results/`name`.json."""
+    show(rows)
+    FOLDER.mkdir(exist_ok=True)
+    save(FOLDER / f"{name}.json", rows=rows)
+
+
+def show(rows: list[Figures]) -> None:
+    """Print the rows as a table: text to the left, figures to the right."""
     columns = list(rows[0])
     cells = [columns, *[[_text(row[column]) for column in columns] for row in rows]]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    texts = [isinstance(rows[0][column], str) for column in columns]
     for line in cells:
-        sys.stdout.write("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) + "\n")
-    FOLDER.mkdir(exist_ok=True)
-    content = msgspec.json.encode({"machine": machine(), "rows": rows})
-    (FOLDER / f"{name}.json").write_bytes(msgspec.json.format(content, indent=2) + b"\n")
+        aligned = (cell.ljust(width) if text else cell.rjust(width) for cell, width, text in zip(line, widths, texts, strict=True))
+        sys.stdout.write("  ".join(aligned).rstrip() + "\n")
+
+
+def save(path: Path, **tables: object) -> None:
+    """Write the tables, and the machine that they were measured on, as JSON."""
+    content = msgspec.json.encode({"machine": machine(), **tables})
+    path.write_bytes(msgspec.json.format(content, indent=2) + b"\n")
 
 
 def machine() -> Figures:
@@ -48,4 +60,8 @@ def _processor() -> str:
 
 
 def _text(value: float | int | str | None) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else value

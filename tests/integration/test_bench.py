@@ -1,0 +1,81 @@
+"""The benchmark of the bus runs with every contender, loses nothing, and writes what README and docs quote. No figure is judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchmarks import _figures, _ratios, bus
+from benchmarks._processes import ChildFailed, await_ready, stage
+from benchmarks._results import Figures
+from benchmarks.contenders import ours
+from benchmarks.contenders.contender import Job, Server
+from bus.wire import encode_data
+
+KEEP_ALL = {"ours durable", "ours durable, batched", "raw pyzmq, credit", "nats jetstream", "redis everysec", "redis always"}
+MAY_DROP = {"ours latest", "raw pyzmq"}
+TABLES = {"machine", "contenders", "throughput", "latency", "cpu", "budget", "ratios", "disk", "missing", "rounds", "seconds"}
+
+
+def test_every_contender_carries_every_event(tmp_path: Path) -> None:
+    present, missing = bus.find_contenders()
+    bus.measure(bus.QUICK, tmp_path / "bus.json")
+
+    written = json.loads((tmp_path / "bus.json").read_text())
+    assert set(written) == TABLES
+    names = {contender.name for contender in present}
+    for table in ("contenders", "throughput", "cpu"):
+        assert {row["contender"] for row in written[table]} == names
+    for row in written["throughput"]:
+        assert row["sent"] == bus.QUICK.cases[0].count
+        assert row["lost"] == 0 or row["contender"] in MAY_DROP
+        assert row["disordered"] == 0
+        assert row["lowest"] <= row["events/s"] <= row["highest"]
+        assert (row["safe events/s"] is None) == (row["contender"] in MAY_DROP | {"raw pyzmq, credit"})
+    for row in written["latency"]:
+        assert (row["sent"], row["lost"]) == (bus.QUICK.pings, 0)
+        assert 0 < row["p50"] <= row["p99"] <= row["p99.9"]
+    assert all(row["ns"] > 0 for row in written["budget"])
+    if missing:
+        pytest.skip("; ".join(missing))
+    assert names == KEEP_ALL | MAY_DROP
+
+
+def test_a_role_that_fails_says_why_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    job = Job(contender="ours durable", module="ours", role="juggle", folder=str(tmp_path), topic="bench.event", size=1024, count=1)
+    with stage(tmp_path) as opened:
+        opened.serve([Server("sleeper", ["sleep", "60"])])
+        with pytest.raises(ChildFailed, match="KeyError: 'juggle'"):
+            await_ready(opened.perform("publisher", job))
+        started = [child.pid for child in opened.children]
+
+    assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+def test_a_server_that_does_not_start_is_named_with_what_it_wrote(tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed, match=r"server ended with 3:\nno port"), stage(tmp_path) as opened:
+        opened.serve([Server("server", ["sh", "-c", "echo no port; exit 3"], is_up=lambda: False)])
+
+
+@pytest.mark.parametrize("size", [128, 1024, 60 * 1024])
+def test_an_event_of_ours_has_the_size_that_is_measured(size: int) -> None:
+    body = ours.body_of(size, 80_000)
+    assert len(encode_data(ours.Reading(number=80_000, value=0.5, name="bench", body=body))) == size
+
+
+def test_a_percentile_is_reached_by_its_share() -> None:
+    values = [float(number) for number in range(1000, 0, -1)]
+    assert [_figures.percentile(values, share) for share in (0.5, 0.99, 0.999)] == [501.0, 991.0, 1000.0]
+
+
+def test_a_ratio_needs_both_of_its_sides() -> None:
+    rows: list[Figures] = [
+        {"contender": name, "load": "alone", "bytes": 1024, "events/s": rate, "safe events/s": rate}
+        for name, rate in ((_ratios.UNBATCHED, 50.0), (_ratios.RAW, 200.0))
+    ]
+    measured: dict[str, Any] = {str(row["what"]): row["measured"] for row in _ratios.ratios(rows, [], [])}
+    assert measured == {"events/s: ours durable / raw pyzmq": 0.25, "safe events/s: ours durable": 50.0}
