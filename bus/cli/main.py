@@ -20,6 +20,7 @@ VERBS = {
     "call": "Ask an agent, and print its answer.",
     "top": "Watch agents and topics.",
     "topics": "List topics and commands, and the agents that publish and answer them.",
+    "replay": "Publish a recorded stretch again.",
     "log": "Read the recorded log.",
     "doctor": "Say what is missing on this machine, and the command that mends it.",
     "up": "Start the appliance: every line of its Procfile.",
