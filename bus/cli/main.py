@@ -22,6 +22,7 @@ VERBS = {
     "topics": "List topics and commands, and the agents that publish and answer them.",
     "replay": "Publish a recorded stretch again.",
     "log": "Read the recorded log.",
+    "verify": "Check the log and every artifact against what they say of themselves.",
     "doctor": "Say what is missing on this machine, and the command that mends it.",
     "up": "Start the appliance: every line of its Procfile.",
     "run": "Run one process of the appliance, and restart it when it dies.",

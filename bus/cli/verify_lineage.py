@@ -1,0 +1,177 @@
+"""Every artifact against its hash and the events that made it, and every file of the store against the artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from bus.cli.verify_segments import Finding
+from bus.errors import CorruptFrame
+from bus.event import Event
+from bus.store import FOLDER
+from bus.topic import Topic
+from bus.wire import Envelope, to_event
+from schemas import system, train
+
+READS: dict[str, Topic[Any]] = {
+    topic.name: topic for topic in (system.ARTIFACT, train.RUN_STARTED, train.CHECKPOINT, train.RUN_COMPLETED, train.RUN_FAILED)
+}
+"""What lineage is told by."""
+_META_LIMIT = 1 << 20  # bytes of a checkpoint's JSON that are parsed at most
+_AGAIN = "take it from a copy of the store, or make it again and let this one go"
+
+
+class _MetaContent(Struct, frozen=True):
+    run: str
+    step: int
+
+
+class _Meta(Struct, frozen=True):
+    """What a checkpoint's JSON says of itself."""
+
+    weights: str
+    content: _MetaContent
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What may be a parent, and for the kinds that an event must name, the hashes that are named."""
+
+    parents: set[str]
+    named: dict[str, set[str]]
+
+
+@dataclass
+class Lineage:
+    """What the log says of artifacts and runs. It grows with them, not with the log."""
+
+    artifacts: dict[str, Event[system.Artifact]] = field(default_factory=dict)
+    checkpoints: list[Event[train.Checkpoint]] = field(default_factory=list)
+    runs: dict[str, Event[train.RunStarted]] = field(default_factory=dict)
+    ends: dict[str, Event[train.RunCompleted] | Event[train.RunFailed]] = field(default_factory=dict)
+    undecodable: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def take(self, topic: str, envelope: Envelope) -> None:
+        """One event of READS that is no replay."""
+        try:
+            event = to_event(topic, envelope, READS[topic].type)
+        except CorruptFrame:
+            self.undecodable.append(envelope.id(topic))
+            return
+        match event.data:
+            case system.Artifact():
+                self.artifacts.setdefault(event.data.hash, event)
+            case train.Checkpoint():
+                self.checkpoints.append(event)
+            case train.RunStarted():
+                self.runs.setdefault(event.run or "", event)
+            case train.RunCompleted() | train.RunFailed():
+                self.ends[event.run or ""] = event
+
+    def findings(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
+        """What does not hold of the artifacts below `folder`, whose store has the files `stored`. `broken` has the hashes afterwards."""
+        for event_id in self.undecodable:
+            yield Finding(kind="unreadable", where=event_id, what="its data is not what the topic says", mend="find out who published it")
+        made = self._made()
+        for event in self.artifacts.values():
+            for finding in (*_file(folder, event.data), *_origin(event.data, made)):
+                self.broken.add(event.data.hash)
+                yield finding
+        for checkpoint in self.checkpoints:
+            yield from self._checkpoint(folder, checkpoint)
+        for run, end in self.ends.items():
+            if run not in self.runs:
+                yield _rootless(end.id, f"ends the run {run or '(none)'}")
+        yield from self._strangers(folder, stored)
+
+    def _made(self) -> _Made:
+        return _Made(
+            parents=self.artifacts.keys() | {run.data.dataset.hash for run in self.runs.values()},
+            named={
+                "checkpoint": {each.data.hash for each in self.checkpoints},
+                "checkpoint-meta": {each.data.meta_hash for each in self.checkpoints},
+            },
+        )
+
+    def _checkpoint(self, folder: Path, event: Event[train.Checkpoint]) -> Iterator[Finding]:
+        """Whether a checkpoint is of a run that began, its two files are artifacts, and the one describes the other."""
+        checkpoint = event.data
+        if (event.run or "") not in self.runs:
+            yield _rootless(event.id, f"is of the run {event.run or '(none)'}")
+        for digest in (checkpoint.hash, checkpoint.meta_hash):
+            if digest not in self.artifacts:
+                yield Finding(kind="unexplained", where=event.id, what=f"no artifact.created has its {digest}", mend=_AGAIN)
+        found = _meta(folder / checkpoint.meta_path)
+        if checkpoint.meta_hash in self.broken or checkpoint.meta_hash not in self.artifacts:
+            return
+        if found is None or (found.weights, found.content.step, found.content.run) != (checkpoint.hash, checkpoint.step, event.run):
+            what = f"it does not describe step {checkpoint.step} of {event.run} with the weights {checkpoint.hash}"
+            yield Finding(kind="unexplained", where=checkpoint.meta_path, what=what, mend=_AGAIN)
+
+    def _strangers(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
+        """Files of the store that no event made."""
+        explained = {folder / event.data.path for event in self.artifacts.values()}
+        for path in sorted(stored):
+            if path not in explained:
+                what = "no artifact.created names this file"
+                mend = "made a moment ago? verify again; else remove it: who made it died before saying so"
+                yield Finding(kind="unexplained", where=str(path.relative_to(folder)), what=what, mend=mend)
+
+
+def _origin(artifact: system.Artifact, made: _Made) -> Iterator[Finding]:
+    """Whether the events that made an artifact are there."""
+    for parent in artifact.parents:
+        if parent not in made.parents:
+            yield _unexplained(artifact, f"its parent {parent} is neither an artifact nor a dataset of a run")
+    if artifact.hash not in made.named.get(artifact.kind, {artifact.hash}):
+        yield _unexplained(artifact, f"no train.checkpoint names this {artifact.kind}")
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """The store's files now, links included. List them before the log is read: what comes later may not be in it yet."""
+    store = folder / FOLDER
+    return [path for path in store.rglob("*") if path.is_symlink() or path.is_file()] if store.is_dir() else []
+
+
+def _file(folder: Path, artifact: system.Artifact) -> Iterator[Finding]:
+    """Whether an artifact's file has its size and hash. The file is read a piece at a time."""
+    path = folder / artifact.path
+    if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+        yield Finding(kind="changed", where=artifact.path, what="a link stands where the file was", mend=_AGAIN)
+    elif not path.is_file():
+        yield Finding(kind="missing", where=artifact.path, what=f"the {artifact.kind} is not there", mend=_AGAIN)
+    elif (size := path.stat().st_size) != artifact.size:
+        yield Finding(kind="changed", where=artifact.path, what=f"{size} bytes, and its event says {artifact.size}", mend=_AGAIN)
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != artifact.hash:
+            yield Finding(
+                kind="changed", where=artifact.path, what=f"its bytes have the SHA-256 {digest}, not that of its event", mend=_AGAIN
+            )
+
+
+def _meta(path: Path) -> _Meta | None:
+    """A checkpoint's JSON; None for what is none."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(_META_LIMIT), type=_Meta)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):  # a finding of its own, or the caller's
+        return None
+
+
+def _unexplained(artifact: system.Artifact, what: str) -> Finding:
+    return Finding(
+        kind="unexplained", where=artifact.path, what=what, mend="find out who made it; do not use it for what must be traceable"
+    )
+
+
+def _rootless(event_id: str, what: str) -> Finding:
+    return Finding(kind="unexplained", where=event_id, what=f"{what}, which no train.run.started began", mend="find out who published it")
