@@ -56,6 +56,7 @@ class Lineage:
     runs: dict[str, Event[train.RunStarted]] = field(default_factory=dict)
     ends: dict[str, Event[train.RunCompleted] | Event[train.RunFailed]] = field(default_factory=dict)
     undecodable: list[str] = field(default_factory=list)
+    contradictions: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
     def take(self, topic: str, envelope: Envelope) -> None:
@@ -67,7 +68,7 @@ class Lineage:
             return
         match event.data:
             case system.Artifact():
-                self.artifacts.setdefault(event.data.hash, event)
+                self._take_artifact(event)
             case train.Checkpoint():
                 self.checkpoints.append(event)
             case train.RunStarted():
@@ -75,10 +76,19 @@ class Lineage:
             case train.RunCompleted() | train.RunFailed():
                 self.ends[event.run or ""] = event
 
+    def _take_artifact(self, event: Event[system.Artifact]) -> None:
+        """Equal bytes may be made more than once, but only in one place and of one size."""
+        known = self.artifacts.setdefault(event.data.hash, event)
+        if (known.data.size, known.data.path) != (event.data.size, event.data.path):
+            self.contradictions.append(event.id)
+
     def findings(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
         """What does not hold of the artifacts below `folder`, whose store has the files `stored`. `broken` has the hashes afterwards."""
         for event_id in self.undecodable:
             yield Finding(kind="unreadable", where=event_id, what="its data is not what the topic says", mend="find out who published it")
+        for event_id in self.contradictions:
+            what = "it names another size or path than an earlier artifact.created of the same hash"
+            yield Finding(kind="unexplained", where=event_id, what=what, mend="find out who published it")
         made = self._made()
         for event in self.artifacts.values():
             for finding in (*_file(folder, event.data), *_origin(event.data, made)):
@@ -87,8 +97,7 @@ class Lineage:
         for checkpoint in self.checkpoints:
             yield from self._checkpoint(folder, checkpoint)
         for run, end in self.ends.items():
-            if run not in self.runs:
-                yield _rootless(end.id, f"ends the run {run or '(none)'}")
+            yield from self._end(run, end)
         yield from self._strangers(folder, stored)
 
     def _made(self) -> _Made:
@@ -105,15 +114,24 @@ class Lineage:
         checkpoint = event.data
         if (event.run or "") not in self.runs:
             yield _rootless(event.id, f"is of the run {event.run or '(none)'}")
-        for digest in (checkpoint.hash, checkpoint.meta_hash):
-            if digest not in self.artifacts:
-                yield Finding(kind="unexplained", where=event.id, what=f"no artifact.created has its {digest}", mend=_AGAIN)
-        found = _meta(folder / checkpoint.meta_path)
-        if checkpoint.meta_hash in self.broken or checkpoint.meta_hash not in self.artifacts:
+        for digest, path in ((checkpoint.hash, checkpoint.path), (checkpoint.meta_hash, checkpoint.meta_path)):
+            if digest not in self.artifacts or self.artifacts[digest].data.path != path:
+                yield Finding(kind="unexplained", where=event.id, what=f"no artifact.created has its {digest} at {path}", mend=_AGAIN)
+        meta = self.artifacts.get(checkpoint.meta_hash)
+        if meta is None or checkpoint.meta_hash in self.broken:
             return
+        found = _meta(folder / meta.data.path)
         if found is None or (found.weights, found.content.step, found.content.run) != (checkpoint.hash, checkpoint.step, event.run):
             what = f"it does not describe step {checkpoint.step} of {event.run} with the weights {checkpoint.hash}"
-            yield Finding(kind="unexplained", where=checkpoint.meta_path, what=what, mend=_AGAIN)
+            yield Finding(kind="unexplained", where=meta.data.path, what=what, mend=_AGAIN)
+
+    def _end(self, run: str, event: Event[train.RunCompleted] | Event[train.RunFailed]) -> Iterator[Finding]:
+        """Whether a run that ended began, and left the weights that it names."""
+        if run not in self.runs:
+            yield _rootless(event.id, f"ends the run {run or '(none)'}")
+        if isinstance(event.data, train.RunCompleted) and event.data.checkpoint not in (None, *self.artifacts):
+            what = f"no artifact.created has its checkpoint {event.data.checkpoint}"
+            yield Finding(kind="unexplained", where=event.id, what=what, mend=_AGAIN)
 
     def _strangers(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
         """Files of the store that no event made."""

@@ -80,7 +80,7 @@ def _starts(segments: list[SegmentInfo]) -> list[int]:
 
 def missing_segments(folder: Path) -> Iterator[Finding]:
     """Holes in the numbers of the files: a recorder numbers them 1, 2, 3… and retention leaves a file for each."""
-    numbers = [segment.number for segment in list_segments(folder)]
+    numbers = sorted({segment.number for _ in range(2) for segment in list_segments(folder)})  # twice: one may be renamed while listed
     for before, after in zip([0, *numbers], numbers, strict=False):
         if after > before + 1:
             names = f"{before + 1:06}.mcap" if after == before + 2 else f"{before + 1:06}.mcap to {after - 1:06}.mcap"

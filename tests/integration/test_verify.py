@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Appliance, json_lines, wait_for
 
+from bus.cli.verify_examine import examine
 from bus.store import Store
 from bus.topic import Topic
 from schemas import train
@@ -58,7 +59,6 @@ def test_a_real_run_holds_and_what_is_tampered_with_is_named(appliance: Applianc
     run = train_briefly(appliance)
     assert verified(appliance, 0) == []  # while everything runs
     appliance.stop()
-    assert verified(appliance, 0) == []
     artifacts = appliance.home.artifacts
     (checkpoint,) = [path for path in (artifacts / "runs" / run / "checkpoints").iterdir() if path.suffix == ".safetensors"]
     weights = checkpoint.resolve()
@@ -69,10 +69,10 @@ def test_a_real_run_holds_and_what_is_tampered_with_is_named(appliance: Applianc
 
     def after(change: Callable[[], object]) -> list[tuple[str, str]]:
         change()
-        found = verified(appliance, 1)
+        found = examine(artifacts).findings
         shutil.rmtree(artifacts)
         shutil.copytree(original, artifacts, symlinks=True)
-        return [(finding["kind"], finding["where"]) for finding in found]
+        return [(finding.kind, finding.where) for finding in found]
 
     assert after(lambda: flip(weights, 1000)) == [("changed", name)]
     assert after(lambda: lengthen(weights)) == [("changed", name)]
@@ -80,7 +80,10 @@ def test_a_real_run_holds_and_what_is_tampered_with_is_named(appliance: Applianc
     stranger = Store(artifacts).put(b"made by nobody")
     assert after(lambda: Store(artifacts).put(b"made by nobody")) == [("unexplained", stranger.path)]
     assert after(lambda: flip(segment, segment.stat().st_size // 2))[0] == ("damaged", segment.name)
-    assert verified(appliance, 0) == []
+    assert examine(artifacts).findings == []
+    flip(weights, -1)
+    (found,) = verified(appliance, 1)
+    assert (found["kind"], found["where"]) == ("changed", name)
 
 
 def test_the_report_says_what_ran_and_is_the_same_each_time(appliance: Appliance) -> None:

@@ -86,6 +86,8 @@ def test_what_retention_took_is_no_failure_where_it_took_something() -> None:
     assert streams.expired(layout({"power.sample": 95}, {"power.sample": 98})) == 193
     assert [what[:13] for _, what in found(streams, layout({"power.sample": 95}, {}))] == ["seq 102 to 19"]
 
+    assert [what[:29] for _, what in found(streams, layout({"power.sample": 95}, {"power.sample": 9}))] == ["193 events are not there, and"]
+
 
 class Recorded:
     """A log under `artifacts` whose events are numbered as they come."""
@@ -106,7 +108,7 @@ class Recorded:
         self.add(system.ARTIFACT, artifact, run="r1")
         return stored.hash
 
-    def add_checkpoint(self, run: str = "r1", described: int = 3, **changed: Any) -> None:
+    def add_checkpoint(self, run: str = "r1", described: int = 3, **changed: Any) -> str:
         weights = self.add_artifact(b"weights")
         meta = msgspec.json.encode({"weights": weights, "content": {"run": run, "step": described}})
         meta_hash = self.add_artifact(meta, "checkpoint-meta", [weights])
@@ -115,6 +117,7 @@ class Recorded:
             meta_path=f"store/{meta_hash[:2]}/{meta_hash}", size=7, loss=1.0,
         )  # fmt: skip
         self.add(train.CHECKPOINT, msgspec.structs.replace(data, **changed), run=run)
+        return weights
 
     def findings(self) -> list[Finding]:
         self._log.close()
@@ -133,8 +136,8 @@ def kinds(findings: list[Finding]) -> list[str]:
 
 
 def test_a_checkpoint_with_its_files_and_its_run_holds(recorded: Recorded) -> None:
-    recorded.add_checkpoint()
-    recorded.add(train.RUN_COMPLETED, completed_data(3), run="r1")
+    weights = recorded.add_checkpoint()
+    recorded.add(train.RUN_COMPLETED, msgspec.structs.replace(completed_data(3), checkpoint=weights), run="r1")
 
     assert recorded.findings() == []
 
@@ -144,9 +147,10 @@ def test_a_checkpoint_of_a_run_that_never_began_is_found(recorded: Recorded) -> 
     recorded.add(train.RUN_COMPLETED, completed_data(3), run="r3")
 
     found = recorded.findings()
-    assert kinds(found) == ["unexplained", "unexplained"]
+    assert kinds(found) == ["unexplained"] * 3
     assert "is of the run r2, which no train.run.started began" in found[0].what
     assert "ends the run r3" in found[1].what
+    assert "no artifact.created has its checkpoint abab" in found[2].what
 
 
 def test_a_checkpoint_whose_files_are_no_artifacts_is_found(recorded: Recorded) -> None:
@@ -171,6 +175,15 @@ def test_an_artifact_with_unknown_parents_is_found_and_one_made_of_a_dataset_hol
 
     (finding,) = recorded.findings()
     assert "cd" * 32 in finding.what
+
+
+def test_two_events_of_one_hash_that_contradict_each_other_are_found(recorded: Recorded) -> None:
+    stored = Store(recorded.artifacts).put(b"x")
+    for size in (1, 1, 2):
+        recorded.add(system.ARTIFACT, system.Artifact(hash=stored.hash, size=size, kind="onnx", path=stored.path))
+
+    (finding,) = recorded.findings()
+    assert (finding.kind, finding.where) == ("unexplained", "trainer/artifact.created/1/4")
 
 
 def test_a_link_in_the_place_of_an_artifact_is_found(recorded: Recorded, tmp_path: Path) -> None:
