@@ -145,8 +145,11 @@ def _publish(stretch: Stretch, selection: Selection, speed: float, json: bool) -
         raise type(error)(f"{progress.published} of {stretch.events} events published, not all of them on disk: {error}") from error
     finally:
         client.abandon()
-    _report(_result(client, progress, clock.monotonic() - began), stretch, json)
-    return INTERRUPTED if progress.stopped else FAILED if progress.left_out else 0
+    result = _result(client, stretch, progress, clock.monotonic() - began)
+    _report(result, stretch, json)
+    if result.complete:
+        return FAILED if result.left_out else 0
+    return INTERRUPTED if progress.stopped else FAILED
 
 
 @contextlib.contextmanager
@@ -182,7 +185,7 @@ def _meter(stretch: Stretch, progress: Progress) -> Callable[[], None]:
     return show_progress
 
 
-def _result(client: Client, progress: Progress, seconds: float) -> Replayed:
+def _result(client: Client, stretch: Stretch, progress: Progress, seconds: float) -> Replayed:
     return Replayed(
         source=client.source,
         epoch=client.publisher.epoch,
@@ -191,7 +194,7 @@ def _result(client: Client, progress: Progress, seconds: float) -> Replayed:
         dropped=client.publisher.dropped,
         left_out=progress.left_out,
         seconds=round(seconds, 3),
-        complete=not progress.stopped,
+        complete=progress.published + progress.left_out >= stretch.events,
     )
 
 
@@ -203,5 +206,6 @@ def _report(result: Replayed, stretch: Stretch, json: bool) -> None:
     if json:
         say(json_text(result))
         return
-    of = "" if result.complete else f" of {stretch.events}, then it was interrupted"
-    say(f"{_counted(result.events, 'event')} replayed{of} as {result.source} in {result.seconds:.1f} s; all that is durable is on disk")
+    of = "" if result.complete else f"{result.events} of "
+    events = _counted(stretch.events if of else result.events, "event")
+    say(f"{of}{events} replayed as {result.source} in {result.seconds:.1f} s; all that is durable of it is on disk")
