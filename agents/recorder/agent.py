@@ -40,9 +40,14 @@ QUIET = 0.1
 
 
 class RecorderSettings(Struct, frozen=True, kw_only=True):
-    """`segment_bytes`: the size at which the open segment is closed and compressed."""
+    """The open segment is closed and compressed at `segment_bytes`, or once its first event is `segment_seconds` old.
+
+    Where the log is larger than `keep_bytes`, its oldest events go, except those that lineage needs.
+    """
 
     segment_bytes: Annotated[int, Meta(ge=64 * 1024)] = 64 * 1024 * 1024
+    segment_seconds: Annotated[float, Meta(ge=1.0)] = 3600.0
+    keep_bytes: Annotated[int, Meta(ge=64 * 1024)] = 8 * 1024 * 1024 * 1024
 
 
 class Recorder(Agent):
@@ -64,7 +69,12 @@ class Recorder(Agent):
 
     def start(self) -> None:
         schemas = {topic.name: topic.type for topic in (*catalogue.topics().values(), *TOPICS)}
-        self.recording = Log.open(self.artifacts / "log", schemas, segment_bytes=self.settings.segment_bytes)
+        self.recording = Log.open(
+            self.artifacts / "log",
+            schemas,
+            segment_bytes=self.settings.segment_bytes,
+            segment_seconds=self.settings.segment_seconds,
+        )
         for repair in self.recording.repairs:
             self.log.warning("the log was repaired", what=str(repair))
         self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap, self._is_listening)
@@ -78,7 +88,7 @@ class Recorder(Agent):
         )
         subscriber.await_ready(self.client.publisher, 5.0)
         self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector)
-        self.compactor = Compactor(self.artifacts / "log", self._on_compaction_error)
+        self.compactor = Compactor(self.artifacts / "log", self.settings.keep_bytes, self._on_compaction_error, self._on_kept)
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
@@ -191,3 +201,7 @@ class Recorder(Agent):
 
     def _on_compaction_error(self, error: Exception) -> None:
         self.log.error("a finished segment could not be compressed, and stays as it is", error=type(error).__name__, message=str(error))
+
+    def _on_kept(self, is_within: bool) -> None:
+        limit = f"the log is larger than keep_bytes = {self.settings.keep_bytes}, and what may go is gone"
+        self._trouble("log size", None if is_within else limit)

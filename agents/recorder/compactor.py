@@ -1,4 +1,4 @@
-"""Rewrites finished segments, compressed and indexed, on a thread of its own."""
+"""Rewrites finished segments, compressed and indexed, and keeps the log within its size, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from pathlib import Path
 
 from bus.errors import BusError
 from bus.log.compaction import compact
+from bus.log.retention import thin
 
 CLOSE_TIMEOUT = 1.0
+LINEAGE = ("artifact.", "train.", "export.")
+"""Topics whose events stay however old they are: they say what every artifact was made from."""
 
 
 class Compactor:
-    """Works whenever it is woken, and once at its start for what an earlier recorder left. `on_error` hears of a segment that stays."""
+    """Works whenever it is woken, and once at its start for what an earlier recorder left.
 
-    def __init__(self, folder: Path, on_error: Callable[[Exception], None]) -> None:
+    `on_error` hears of a segment that stays as it is, `on_kept` whether the log fits into `keep_bytes` now.
+    """
+
+    def __init__(self, folder: Path, keep_bytes: int, on_error: Callable[[Exception], None], on_kept: Callable[[bool], None]) -> None:
         self._folder = folder
+        self._keep_bytes = keep_bytes
         self._on_error = on_error
+        self._on_kept = on_kept
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="compactor", daemon=True)
@@ -35,10 +43,18 @@ class Compactor:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while self._woken.wait() and not self._stopping.is_set():
+            self._woken.clear()
             try:
                 compact(self._folder)
+                self._thin()
             except (BusError, OSError) as error:
                 self._on_error(error)
-            self._woken.wait()
-            self._woken.clear()
+
+    def _thin(self) -> None:
+        if self._stopping.is_set():
+            return
+        thinned = thin(self._folder, self._keep_bytes, LINEAGE)
+        for damaged in thinned.damaged:
+            self._on_error(damaged)
+        self._on_kept(thinned.over == 0)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Group
+from rich.table import Table
 
-from bus.cli.exits import FAILED
+from bus.cli.exits import FAILED, Mistyped
+from bus.cli.export import with_progress, write_jsonl, write_mcap
 from bus.cli.options import Json
 from bus.cli.output import json_text, say, show, warn
 from bus.cli.tables import size, table
@@ -47,7 +49,7 @@ def ls(json: Json = False) -> None:
             say(json_text({**_row(segment), "streams": len(segment.streams)}))
         return
     rows = [
-        (segment.path.name, segment.state, size(segment.bytes), str(sum(segment.messages.values())), *_span([segment]), segment.problem)
+        (segment.path.name, _state(segment), size(segment.bytes), str(sum(segment.messages.values())), *_span([segment]), segment.problem)
         for segment in segments
     ]
     show(table(("segment", "state", "size", "events", "first", "last", "problem"), rows, right=("size", "events")))
@@ -55,29 +57,30 @@ def ls(json: Json = False) -> None:
 
 @log.command()
 def info(json: Json = False) -> None:
-    """Say what the log holds: events by topic, time span, size, and what is damaged.
+    """Say what the log holds: events recorded by topic, and lost or expired ones, time span, size, and what is damaged.
 
     \b
     bus log info
     """
     home = find_home()
     segments = inspect(home.log)
-    counts = sum((Counter(segment.messages) for segment in segments), Counter[str]())
+    there, recorded = _total(segment.messages for segment in segments), _total(segment.recorded for segment in segments)
+    lost, expired = _total(segment.lost for segment in segments), _total(segment.expired for segment in segments)
     if json:
-        say(json_text({"folder": str(home.log), "segments": [_row(segment) for segment in segments], "topics": dict(counts)}))
+        counts = {"topics": there, "recorded": recorded, "lost": lost, "expired": expired}
+        say(json_text({"folder": str(home.log), "segments": [_row(segment) for segment in segments], **counts}))
         return
     first, last = _span(segments)
     totals = [
         ("folder", str(home.log)),
         ("segments", str(len(segments))),
         ("size", size(sum(segment.bytes for segment in segments))),
-        ("events", str(counts.total())),
+        ("events", str(there.total())),
         ("first", first),
         ("last", last),
         *(("problem", f"{segment.path.name}: {segment.problem}") for segment in segments if segment.problem),
     ]
-    topics = table(("topic", "events"), [(topic, str(count)) for topic, count in _without_inboxes(counts)], right=("events",))
-    show(Group(table(("log", ""), totals), topics))
+    show(Group(table(("log", ""), totals), _by_topic({"recorded": recorded, "lost": lost, "expired": expired})))
 
 
 @log.command()
@@ -95,17 +98,39 @@ def cat(
     bus log cat --topic train.step --since 1h --json
     bus log cat --since 2h --until 1h
     """
-    check_duration(since, "--since")
-    check_duration(until, "--until")
-    patterns, warnings = read_patterns(topic or [])
-    for warning in warnings:
-        warn(warning)
     show_event, reader, damages = printer(json), Reader(), Damages()
-    entries = damages.pass_over(find_home().log, patterns, since_time(since) if since else 0, since_time(until) if until else None)
-    for entry in entries:
-        if is_wanted(entry.topic, patterns):
-            for event in reader.read(entry.topic, entry.data):
-                show_event(event)
+    for entry in _wanted(damages, topic, since, until):
+        for event in reader.read(entry.topic, entry.data):
+            show_event(event)
+    if damages.count:
+        raise typer.Exit(FAILED)
+
+
+@log.command()
+def export(
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line, as bus tail --json prints them.")] = False,
+    mcap_json: Annotated[bool, typer.Option("--mcap-json", help="An MCAP file of JSON messages, for Foxglove.")] = False,
+    topic: Annotated[list[str] | None, typer.Option(metavar="TOPIC", autocompletion=complete_topic, help="May be given again.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="AGO", help="Recorded since: 30s, 10m, 2h, 1d.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="AGO", help="Recorded until then.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Without it, JSON goes to standard output.")] = None,
+) -> None:
+    """Write recorded events for other tools, the ones that `bus log cat` would print.
+
+    \b
+    bus log export --jsonl --topic train.step --since 1h | jq .data.loss
+    bus log export --mcap-json --output run.mcap
+    """
+    if jsonl == mcap_json:
+        raise Mistyped("say which: --jsonl or --mcap-json")
+    if mcap_json and output is None:
+        raise Mistyped("--mcap-json needs --output FILE: an MCAP file is not for a terminal")
+    damages = Damages()
+    entries = with_progress(_wanted(damages, topic, since, until))
+    if mcap_json and output is not None:
+        write_mcap(entries, output)
+    else:
+        write_jsonl(entries, output)
     if damages.count:
         raise typer.Exit(FAILED)
 
@@ -145,6 +170,17 @@ class Damages:
                 cursor = error.resume_after if error.resume_after is not None and error.resume_after > cursor else None
 
 
+def _wanted(damages: Damages, topic: list[str] | None, since: str | None, until: str | None) -> Iterator[Entry]:
+    """What the options of `cat` and `export` ask for. Raises Mistyped at once."""
+    check_duration(since, "--since")
+    check_duration(until, "--until")
+    patterns, warnings = read_patterns(topic or [])
+    for warning in warnings:
+        warn(warning)
+    found = damages.pass_over(find_home().log, patterns, since_time(since) if since else 0, since_time(until) if until else None)
+    return (entry for entry in found if is_wanted(entry.topic, patterns))
+
+
 def _by_recorder(run: str | None) -> list[str]:
     """The recorder writes the newest run's files: while it lives, it alone touches them."""
     with connect() as client:
@@ -160,18 +196,40 @@ def _from_files(home: Home, run: str | None) -> list[str]:
         raise BusError(str(error)) from error
 
 
-def _without_inboxes(counts: Counter[str]) -> list[tuple[str, int]]:
+def _total(counts: Iterable[dict[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return total
+
+
+def _by_topic(counts: dict[str, Counter[str]]) -> Table:
+    """A row for each topic, with what was recorded and, where there was any, lost and expired."""
+    columns = {name: _without_inboxes(each) for name, each in counts.items() if each or name == "recorded"}
+    rows = [
+        (topic, *(str(column[topic]) if column[topic] else "" for column in columns.values()))
+        for topic in sorted(set().union(*columns.values()))
+    ]
+    return table(("topic", *columns), rows, right=tuple(columns))
+
+
+def _without_inboxes(counts: Counter[str]) -> Counter[str]:
     """Counts by topic; the inboxes, one for each client that ever called, as one."""
     totals: Counter[str] = Counter()
     for topic, count in counts.items():
         totals["reply." if topic.startswith("reply.") else topic] += count
-    return sorted(totals.items())
+    return totals
+
+
+def _state(segment: SegmentInfo) -> str:
+    return "thinned" if segment.expired else segment.state
 
 
 def _row(segment: SegmentInfo) -> dict[str, object]:
     return {
         "segment": segment.path.name, "state": segment.state, "bytes": segment.bytes, "events": sum(segment.messages.values()),
         "first": segment.first, "last": segment.last, "ended": segment.ended, "problem": segment.problem,
+        "lost": segment.lost, "expired": segment.expired,
     }  # fmt: skip
 
 

@@ -42,16 +42,16 @@ def thin(folder: Path, keep_bytes: int, lineage: Sequence[str]) -> Thinned:
             break
         if segment.state is State.CLOSED:
             before = segment.path.stat().st_size
-            _try_to_thin(segment, Query(tuple(lineage)), done)
+            _try_to_thin(segment, lineage, done)
             over -= before - segment.path.stat().st_size
     return done._replace(over=max(over, 0))
 
 
-def _try_to_thin(segment: Segment, lineage: Query, done: Thinned) -> None:
+def _try_to_thin(segment: Segment, lineage: Sequence[str], done: Thinned) -> None:
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         summary = read_summary(fd)
-        kept = {number for number, (topic, _) in summary.names.items() if lineage.wants(topic)}
+        kept = {number for number, (topic, _) in summary.names.items() if lineage and Query(tuple(lineage)).wants(topic)}
         if set(summary.statistics.channel_message_counts) <= kept:
             return  # as it is after it was thinned
         replace(segment.path, segment.number, lambda file: _rewrite(fd, summary, kept, file))
