@@ -141,8 +141,9 @@ def open_chunk(fd: int, index: ChunkIndex) -> bytes:
     if size != index.uncompressed_size or size > MAX_RECORD or chunk.compression != "zstd":
         raise BadRecord(index.chunk_start_offset, f"chunk of {size} bytes, compression {chunk.compression!r}")
     try:
-        if zstandard.frame_content_size(chunk.data) != size:
-            raise BadRecord(index.chunk_start_offset, "the zstd frame states another size than the chunk")
+        frame = zstandard.get_frame_parameters(chunk.data)
+        if frame.content_size != size or frame.window_size > MAX_RECORD:
+            raise BadRecord(index.chunk_start_offset, "the zstd frame states another size than the chunk, or a window over the limit")
         data = zstandard.ZstdDecompressor(max_window_size=MAX_RECORD).decompress(chunk.data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise BadRecord(index.chunk_start_offset, f"zstd: {error}") from error

@@ -306,7 +306,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes, 
     return found
 
 
-EDIT = st.tuples(st.sampled_from(["set", "cut", "insert", "huge"]), st.integers(0, 2**20), st.binary(min_size=1, max_size=9))
+EDIT = st.tuples(
+    st.sampled_from(["set", "cut", "insert", "huge", "swap", "repeat"]), st.integers(0, 2**20), st.binary(min_size=1, max_size=9)
+)
 
 
 @settings(max_examples=400, deadline=None)
@@ -337,10 +339,23 @@ def test_mutated_files_yield_what_was_written_or_say_that_they_are_damaged(
 
 def _edited(data: bytes, kind: str, at: int, with_: bytes) -> bytes:
     at %= len(data) or 1
+    if kind in ("swap", "repeat"):
+        return _moved(data, at, 8 * len(with_), int.from_bytes(with_, "little") % (len(data) or 1), kind == "swap")
     if kind == "huge":
         with_ = b"\xff" * 7 + b"\x00"
     kept = {"set": at + len(with_), "huge": at + len(with_), "cut": len(data), "insert": at}[kind]
     return data[:at] + (b"" if kind == "cut" else with_) + data[kept:]
+
+
+def _moved(data: bytes, at: int, size: int, to: int, is_swap: bool) -> bytes:
+    """Two regions of a file in each other's place, or the one over the other."""
+    first, second = sorted((at, to))
+    one, two = data[first : first + size], data[second : second + size]
+    moved = bytearray(data)
+    moved[second : second + len(one)] = one
+    if is_swap:
+        moved[first : first + len(two)] = two
+    return bytes(moved)
 
 
 def _reads_a_prefix(folder: Path, maps: list[bytes]) -> bool:

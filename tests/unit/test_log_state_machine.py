@@ -17,6 +17,7 @@ from bus.log import segment as segment_module
 from bus.log.compaction import compact
 from bus.log.disk import sync
 from bus.log.errors import LogWriteError
+from bus.log.info import inspect
 from bus.log.log import Log
 from bus.log.reader import read_folder
 
@@ -35,6 +36,7 @@ class LogMachine(RuleBasedStateMachine):
         self.waiting: list[tuple[str, bytes]] = []
         self.moved: dict[tuple[str, int], int | None] = {}
         self.seqs = dict.fromkeys(SOURCES, 0)
+        self.lost, self.losing = 0, 0
         self.log = Log.open(self.folder, {}, segment_bytes=1200)
 
     @rule(source=st.sampled_from(SOURCES), topic=st.sampled_from(TOPICS), size=st.integers(0, 300))
@@ -48,6 +50,11 @@ class LogMachine(RuleBasedStateMachine):
         self.log.end_stream(source, 7)
         self.moved[source, 7] = None
 
+    @rule(count=st.integers(1, 9))
+    def lose(self, count: int) -> None:
+        self.log.lose("xr.pose.head", count)
+        self.losing += count
+
     @rule()
     def commit(self) -> None:
         self.log.commit()
@@ -55,7 +62,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule()
     def fail_to_sync(self) -> None:
-        if not self.moved:
+        if not (self.moved or self.losing):
             return
         segment_module.sync = _fail
         try:
@@ -77,7 +84,7 @@ class LogMachine(RuleBasedStateMachine):
             with path.open("ab") as file:
                 file.write(torn)
         crash(self.log)
-        self.waiting, self.moved = [], {}
+        self.waiting, self.moved, self.losing = [], {}, 0
         self.log = Log.open(self.folder, {}, segment_bytes=1200)
         self._forget_what_was_lost()
 
@@ -99,6 +106,7 @@ class LogMachine(RuleBasedStateMachine):
         assert datas(read_folder(self.folder)) == [data for _, data in self.events]
         assert all(a.log_time < b.log_time for a, b in pairwise(entries))
         assert self.log.committed == self.streams
+        assert sum(info.lost.get("xr.pose.head", 0) for info in inspect(self.folder)) == self.lost
         for topic in TOPICS:
             found, newest = self.log.last(topic), [data for name, data in self.events if name == topic]
             assert (found.data if found else None) == (newest[-1] if newest else None)
@@ -115,7 +123,8 @@ class LogMachine(RuleBasedStateMachine):
                 self.streams.pop(stream, None)
             else:
                 self.streams[stream] = last
-        self.waiting, self.moved = [], {}
+        self.lost += self.losing
+        self.waiting, self.moved, self.losing = [], {}, 0
 
     def _forget_what_was_lost(self) -> None:
         assert self.log.streams == self.streams

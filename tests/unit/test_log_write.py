@@ -427,3 +427,22 @@ def test_a_new_segment_counts_only_once_its_name_is_durable(tmp_path: Path, monk
         assert log.committed == {} and datas(log.read()) == []
     log.commit()
     assert datas(log.read()) == datas(read_folder(tmp_path)) == maps
+
+
+def test_more_topics_than_a_file_has_channels_for_take_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.log.pending.MAX_CHANNELS", 3)
+    log = Log.open(tmp_path, {})
+    maps = []
+    for seq in range(1, 21):
+        maps.append(put(log, f"reply.client{seq % 7}", 0))
+        maps.append(put(log, "train.step", seq))
+        if seq % 4 == 0:
+            log.commit()
+    assert datas(log.read()) == datas(read_folder(tmp_path)) == maps
+    assert log.committed == {("trainer", 7): 20}
+    crash(log)
+    log = Log.open(tmp_path, {})
+    maps.append(put(log, "power.sample", 21))
+    log.close()
+    assert datas(read_folder(tmp_path)) == maps
+    assert {segment.state for segment in list_segments(tmp_path)} == {State.CLOSED}
