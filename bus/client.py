@@ -244,8 +244,9 @@ def _after(timeout: float | None) -> float | None:
 
 
 def _wait(subscriber: Subscriber, reader: Reader, deadline: float | None) -> bool:
-    """Whether there may be something to take before the deadline: looks whatever the time, so that nothing that is there is missed."""
+    """Whether there may be something to take: before the deadline, or while the reader waits for what is missing, never for long."""
     left = None if deadline is None else max(deadline - clock.monotonic(), 0.0)
-    if not reader.is_behind:
-        return subscriber.wait(left)
-    return subscriber.wait(RETRY_SECONDS if left is None else min(left, RETRY_SECONDS)) or left is None or left > 0
+    if reader.is_behind:
+        subscriber.wait(RETRY_SECONDS)
+        return True
+    return subscriber.wait(left)

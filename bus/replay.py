@@ -158,7 +158,7 @@ def _publish(publisher: Publisher, entry: Entry, envelope: Envelope, progress: P
 
 
 def _publish_once(publisher: Publisher, entry: Entry, envelope: Envelope) -> None:
-    publisher.publish_encoded(
+    publisher.publish_raw(
         entry.topic,
         Delivery.LATEST if entry.delivery == Delivery.LATEST else Delivery.DURABLE,
         bytes(envelope.data),

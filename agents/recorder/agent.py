@@ -24,7 +24,7 @@ from bus.client import Client
 from bus.errors import BusFull, CommandRefused
 from bus.history import FETCH, LAST, STREAMS, Fetch, Fetched, Last, Streams, StreamTable
 from bus.lifecycle import TOPICS
-from bus.log.info import inspect
+from bus.log.folder import list_segments, size_of
 from bus.log.log import Committed, Log
 from bus.subscriber import Subscriber
 from bus.topic import Delivery, Nothing
@@ -131,7 +131,7 @@ class Recorder(Agent):
 
     @answers(system.STATUS)
     async def status(self, request: Nothing) -> system.RecorderStatus:
-        segments = await asyncio.to_thread(inspect, self.artifacts / "log")
+        segments = await asyncio.to_thread(list_segments, self.artifacts / "log")
         return system.RecorderStatus(
             state=self.state,
             reason=self.reason,
@@ -140,7 +140,7 @@ class Recorder(Agent):
             held=self.intake.held,
             streams=len(self.intake.streams),
             segments=len(segments),
-            size=sum(segment.bytes for segment in segments),
+            size=sum(size_of(segment) for segment in segments),
         )
 
     def _is_listening(self, source: str) -> bool:

@@ -58,6 +58,14 @@ def list_segments(folder: Path) -> list[Segment]:
     return list({segment.number: segment for segment in list_files(folder)}.values())
 
 
+def size_of(segment: Segment) -> int:
+    """Bytes of its file, 0 where it was renamed meanwhile."""
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def read_start(path: Path) -> int:
     """The log_time (ns) that all events of the segment are above, and no earlier one is. Raises DamagedSegment, FileNotFoundError."""
     fd = os.open(path, os.O_RDONLY)

@@ -20,7 +20,7 @@ from bus.agent import Agent, on
 from bus.event import Event
 from bus.subscriber import Received
 from bus.topic import LATEST, Delivery, Topic
-from bus.wire import Envelope, encode_data, encode_frame
+from bus.wire import Envelope, encode_data, encode_envelope, pack_frame
 from schemas import train
 
 NUMBER = Topic("test.number", train.Eval)
@@ -57,10 +57,12 @@ def record(appliance: Appliance) -> None:
     first, second = appliance.connect("first"), appliance.connect("second")
     data = encode_data({"celsius": 21.5, "field": "of a newer version"})
     with first.publisher.lock:
-        foreign = encode_frame("lab.foreign", Envelope(source="thermometer", time=1, data=msgspec.Raw(data)))
+        foreign = pack_frame(
+            "lab.foreign", [encode_envelope("lab.foreign", Envelope(source="thermometer", time=1, data=msgspec.Raw(data)))]
+        )
         first.publisher.sockets[Delivery.DURABLE].send(foreign)
     wait_for(lambda: appliance.log("lab.foreign"), "the stranger's event")
-    first.publisher.publish_encoded("lab.temperature", Delivery.DURABLE, data)
+    first.publisher.publish_raw("lab.temperature", Delivery.DURABLE, data)
     for n in range(EACH):
         first.publish(NUMBER, number(n), run="one")
         second.publish(NUMBER, number(-n), run="two")

@@ -28,7 +28,7 @@ class Published:
         self.events: list[tuple[str, Delivery, bytes, dict[str, Any]]] = []
         self._errors = list(errors)
 
-    def publish_encoded(self, topic: str, plane: Delivery, data: bytes, **fields: Any) -> str:
+    def publish_raw(self, topic: str, plane: Delivery, data: bytes, **fields: Any) -> str:
         if self._errors:
             raise self._errors.pop(0)
         self.events.append((topic, plane, bytes(data), fields))
