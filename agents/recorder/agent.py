@@ -88,9 +88,11 @@ class Recorder(Agent):
         )
         subscriber.await_ready(self.client.publisher, 5.0)
         self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector)
-        self.compactor = Compactor(self.artifacts / "log", self.settings.keep_bytes, self._on_compaction_error, self._on_kept)
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
+        )
+        self.compactor = Compactor(
+            self.artifacts / "log", self.settings.keep_bytes, lambda: self.committer.is_busy, self._on_compaction_error, self._on_kept
         )
         self.client.publisher.tap = self.committer.tap
         self.committer.start()

@@ -86,6 +86,11 @@ class Committer:
         """The number of the last announcement. For any thread."""
         return self._group
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether events come faster than they can be synced one by one. For any thread."""
+        return self._taken >= BUSY_EVENTS
+
     def start(self) -> None:
         self._thread.start()
 

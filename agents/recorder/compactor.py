@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus.errors import BusError
-from bus.log.compaction import compact
+from bus.log.compaction import compact, waiting_bytes
 from bus.log.retention import thin
 
 CLOSE_TIMEOUT = 1.0
@@ -15,15 +15,33 @@ LINEAGE = ("artifact.", "train.", "export.")
 """Topics whose events stay however old they are: they say what every artifact was made from."""
 
 
-class Compactor:
-    """Works whenever it is woken, and once at its start for what an earlier recorder left.
+POSTPONED_BYTES = 1024 * 1024 * 1024
+"""Of segments that wait for a quiet moment; above that they are rewritten whatever the load."""
+_QUIET_POLL = 0.2
 
-    `on_error` hears of a segment that stays as it is, `on_kept` whether the log fits into `keep_bytes` now.
+
+class _Stopped(Exception):
+    """Told to end: what was begun is begun again at the next start."""
+
+
+class Compactor:
+    """Works whenever it is woken, and once at its start for what an earlier recorder left, in moments that are not busy.
+
+    It shares its process with who records: `is_busy` says when that needs the time. `on_error` hears of a segment that stays as it
+    is, `on_kept` whether the log fits into `keep_bytes` now.
     """
 
-    def __init__(self, folder: Path, keep_bytes: int, on_error: Callable[[Exception], None], on_kept: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep_bytes: int,
+        is_busy: Callable[[], bool],
+        on_error: Callable[[Exception], None],
+        on_kept: Callable[[bool], None],
+    ) -> None:
         self._folder = folder
         self._keep_bytes = keep_bytes
+        self._is_busy = is_busy
         self._on_error = on_error
         self._on_kept = on_kept
         self._woken = threading.Event()
@@ -36,7 +54,7 @@ class Compactor:
         self._woken.set()
 
     def close(self) -> bool:
-        """Whether the thread has ended: a large segment takes longer than a shutdown may, and is begun again at the next start."""
+        """Whether the thread has ended, which it does between two chunks."""
         self._stopping.set()
         self._woken.set()
         self._thread.join(CLOSE_TIMEOUT)
@@ -46,15 +64,22 @@ class Compactor:
         while self._woken.wait() and not self._stopping.is_set():
             self._woken.clear()
             try:
-                compact(self._folder)
+                self._pause()
+                compact(self._folder, self._pause)
                 self._thin()
+            except _Stopped:
+                return
             except (BusError, OSError) as error:
                 self._on_error(error)
 
     def _thin(self) -> None:
-        if self._stopping.is_set():
-            return
-        thinned = thin(self._folder, self._keep_bytes, LINEAGE)
+        thinned = thin(self._folder, self._keep_bytes, LINEAGE, self._pause)
         for damaged in thinned.damaged:
             self._on_error(damaged)
         self._on_kept(thinned.over == 0)
+
+    def _pause(self) -> None:
+        while not self._stopping.is_set() and self._is_busy() and waiting_bytes(self._folder) < POSTPONED_BYTES:
+            self._stopping.wait(_QUIET_POLL)
+        if self._stopping.is_set():
+            raise _Stopped

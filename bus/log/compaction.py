@@ -19,13 +19,20 @@ from bus.log.readback import Messages, check
 from bus.log.reader import read_whole
 from bus.log.records import COUNTS, LOST, START, STREAMS, STREAMS_AT_END, counts_map, start_map, streams_map
 
+Pause = Callable[[], None]
+"""Called between the steps of a long work: it may wait, or raise to end it with nothing changed."""
 
-def compact(folder: Path) -> list[Path]:
+
+def go_on() -> None:
+    """No pause."""
+
+
+def compact(folder: Path, pause: Pause = go_on) -> list[Path]:
     """Closes every ended segment, oldest first, and returns the new paths. For one thread of the process that holds the log.
 
     Raises DamagedSegment for one that does not read back, which it sets aside as damaged; a later call goes on. Raises OSError.
     """
-    return [_close(segment, until) for segment, until in _ended(folder)]
+    return [_close(segment, until, pause) for segment, until in _ended(folder)]
 
 
 def waiting_bytes(folder: Path) -> int:
@@ -44,10 +51,10 @@ def _ended(folder: Path) -> list[tuple[Segment, int | None]]:
     ]
 
 
-def _close(segment: Segment, until: int | None) -> Path:
+def _close(segment: Segment, until: int | None, pause: Pause) -> Path:
     closed = segment_path(segment.path.parent, segment.number, State.CLOSED)
     try:
-        replace(closed, segment.number, lambda file: _rewrite(segment, until, file))
+        replace(closed, segment.number, lambda file: _rewrite(segment, until, file, pause), pause)
     except DamagedSegment as error:
         if error.path == segment.path:
             segment.path.rename(segment_path(segment.path.parent, segment.number, State.DAMAGED))
@@ -56,7 +63,7 @@ def _close(segment: Segment, until: int | None) -> Path:
     return closed
 
 
-def replace(path: Path, number: int, write: Callable[[BinaryIO], Messages]) -> None:
+def replace(path: Path, number: int, write: Callable[[BinaryIO], Messages], pause: Pause) -> None:
     """Gives `path` what `write` makes of a temporary file, once that is synced and holds the messages which `write` says.
 
     Raises CorruptLog, OSError, and whatever `write` raises; nothing has changed then.
@@ -67,14 +74,14 @@ def replace(path: Path, number: int, write: Callable[[BinaryIO], Messages]) -> N
             wanted = write(file)
             file.flush()
             sync(file.fileno())
-        check(Segment(number, State.CLOSED, temporary), wanted)
+        check(Segment(number, State.CLOSED, temporary), wanted, pause)
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def _rewrite(segment: Segment, until: int | None, file: BinaryIO) -> Messages:
+def _rewrite(segment: Segment, until: int | None, file: BinaryIO, pause: Pause) -> Messages:
     contents, seen = Contents(), Messages()
     chunked = ChunkedFile(file, contents.schemas, contents.channels)
     for group in read_whole(segment, until, contents):
@@ -83,6 +90,7 @@ def _rewrite(segment: Segment, until: int | None, file: BinaryIO) -> Messages:
             chunked.metadata(STREAMS, streams_map(contents.streams_before))
         chunked.add(group.body, group.heads)
         seen.add(group.body, group.heads)
+        pause()
     chunked.metadata(COUNTS, counts_map(contents.message_counts()))
     if contents.lost:
         chunked.metadata(LOST, counts_map(contents.lost))

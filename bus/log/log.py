@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from time import time_ns
 from typing import NamedTuple
@@ -139,10 +139,10 @@ class Log:
         try:
             ended = self._end_if_full()
             while not self._pending[0].is_empty:
-                group = self._pending[0]
-                if self._segment is not None and self._segment.numbering is not group.numbering:
+                groups = self._next_groups()
+                if self._segment is not None and self._segment.numbering is not groups[0].numbering:
                     ended = self._end_segment()
-                moved.update(self._write(group))
+                moved.update(self._write(groups))
         except OSError as error:
             path = self._abandon()
             raise LogWriteError(f"{path}: {error}; what was appended is kept for the next commit") from error
@@ -211,21 +211,26 @@ class Log:
         segment.abandon()
         return segment.path
 
-    def _write(self, group: Pending) -> dict[Stream, int]:
-        """One group onto the disk, and what follows from its being there: the streams that it moved. Raises OSError."""
-        segment = self._segment or self._new_segment(group.numbering)
-        segment.write(group)
-        self._pending.popleft()
-        if group is self._filling:
-            self._filling = Pending(group.numbering)
-            self._pending.append(self._filling)
+    def _next_groups(self) -> list[Pending]:
+        """The groups that go into one segment, with one sync."""
+        numbering = self._pending[0].numbering
+        return list(takewhile(lambda group: group.numbering is numbering and not group.is_empty, self._pending))
+
+    def _write(self, groups: Sequence[Pending]) -> dict[Stream, int]:
+        """Groups onto the disk, and what follows from their being there: the streams that they moved. Raises OSError."""
+        segment = self._segment or self._new_segment(groups[0].numbering)
+        segment.write(groups)
         self._last_number = segment.number
         self._live = _live(segment.number, segment.contents)
-        self._newest.put(group.newest())
-        self._move_streams(group)
-        if group.parts:
-            self._synced_time = group.times[1]  # last, so that what reaches this far can be read by whoever sees it
-        return group.streams
+        for group in groups:
+            self._pending.popleft()
+            self._newest.put(group.newest())
+            self._move_streams(group)
+        if not self._pending:
+            self._filling = Pending(groups[-1].numbering)
+            self._pending.append(self._filling)
+        self._synced_time = max([self._synced_time, *(group.times[1] for group in groups if group.parts)])  # last: it says what can be read
+        return {stream: last for group in groups for stream, last in group.streams.items()}
 
     def _move_streams(self, group: Pending) -> None:
         self.committed.update(group.streams)

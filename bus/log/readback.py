@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from bus.errors import CorruptLog
@@ -37,8 +37,8 @@ class Messages:
         self._hash.update(view[run_start:run_end])
 
 
-def check(rewrite: Segment, wanted: Messages) -> None:
-    """Raises CorruptLog unless the file reads back, and its chunks have just these messages."""
+def check(rewrite: Segment, wanted: Messages, pause: Callable[[], None]) -> None:
+    """Raises CorruptLog unless the file reads back, and its chunks have just these messages. Calls `pause` between chunks."""
     found = Messages()
     fd = os.open(rewrite.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -47,6 +47,7 @@ def check(rewrite: Segment, wanted: Messages) -> None:
         for index in summary.chunks:
             data = open_chunk(fd, index)
             found.add(data, walk(data, 0))
+            pause()
     except BadRecord as error:
         raise DamagedSegment(rewrite.path, error.offset, str(error)) from error
     finally:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from bus.log.chunks import ChunkedFile
 from bus.log.closed import Summary, open_chunk, read_counts, read_metadata, read_summary
-from bus.log.compaction import replace
+from bus.log.compaction import Pause, go_on, replace
 from bus.log.contents import topic_counts
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, list_segments
@@ -29,7 +29,7 @@ class Thinned(NamedTuple):
     over: int
 
 
-def thin(folder: Path, keep_bytes: int, lineage: Sequence[str]) -> Thinned:
+def thin(folder: Path, keep_bytes: int, lineage: Sequence[str], pause: Pause = go_on) -> Thinned:
     """Thins the oldest closed segments until the log has at most `keep_bytes`; never the last, which says where the log goes on.
 
     `lineage` are topics, or prefixes that end in `.`, whose events stay. For the thread that calls `compact`. Raises OSError.
@@ -42,19 +42,19 @@ def thin(folder: Path, keep_bytes: int, lineage: Sequence[str]) -> Thinned:
             break
         if segment.state is State.CLOSED:
             before = segment.path.stat().st_size
-            _try_to_thin(segment, lineage, done)
+            _try_to_thin(segment, lineage, done, pause)
             over -= before - segment.path.stat().st_size
     return done._replace(over=max(over, 0))
 
 
-def _try_to_thin(segment: Segment, lineage: Sequence[str], done: Thinned) -> None:
+def _try_to_thin(segment: Segment, lineage: Sequence[str], done: Thinned, pause: Pause) -> None:
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         summary = read_summary(fd)
         kept = {number for number, (topic, _) in summary.names.items() if lineage and Query(tuple(lineage)).wants(topic)}
         if set(summary.statistics.channel_message_counts) <= kept:
             return  # as it is after it was thinned
-        replace(segment.path, segment.number, lambda file: _rewrite(fd, summary, kept, file))
+        replace(segment.path, segment.number, lambda file: _rewrite(fd, summary, kept, file, pause), pause)
         done.paths.append(segment.path)
     except BadRecord as error:
         done.damaged.append(DamagedSegment(segment.path, error.offset, f"{error}: it stays, whatever its size"))
@@ -62,7 +62,7 @@ def _try_to_thin(segment: Segment, lineage: Sequence[str], done: Thinned) -> Non
         os.close(fd)
 
 
-def _rewrite(fd: int, summary: Summary, kept: set[int], file: BinaryIO) -> Messages:
+def _rewrite(fd: int, summary: Summary, kept: set[int], file: BinaryIO, pause: Pause) -> Messages:
     """The messages of the channels `kept`, between the same tables. Raises BadRecord."""
     seen, chunked = Messages(), ChunkedFile(file, summary.schemas, summary.channels)
     for name in summary.metadata:
@@ -73,6 +73,7 @@ def _rewrite(fd: int, summary: Summary, kept: set[int], file: BinaryIO) -> Messa
         heads = [head for head in walk(data, 0) if head[0] == MESSAGE and MESSAGE_FIELDS.unpack_from(data, head[1])[0] in kept]
         chunked.add(data, heads)
         seen.add(data, heads)
+        pause()
     chunked.metadata(EXPIRED, counts_map(_expired(fd, summary, kept)))
     chunked.metadata(STREAMS_AT_END, read_metadata(fd, summary, STREAMS_AT_END))
     chunked.finish()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,20 +61,27 @@ class OpenSegment:
         fd = os.open(segment_path(folder, number, State.OPEN), os.O_RDWR | os.O_CLOEXEC)
         return cls(folder, number, schemas, fd, contents, numbering)
 
-    def write(self, group: Pending) -> None:
-        """Appends a group and syncs it: when this returns, it is recorded. Raises OSError."""
-        start = self.contents.end
+    def write(self, groups: Sequence[Pending]) -> None:
+        """Appends groups and syncs them: when this returns, they are recorded. Raises OSError."""
+        ends = [self.contents.end]
+        for group in groups:
+            ends.append(self._write_group(group, ends[-1]))
+        sync(self._fd)
+        if ends[0] == 0:
+            sync_folder(self.path.parent)
+        self.contents.end = ends[-1]
+        for group, start in zip(groups, ends[:-1], strict=True):
+            self._count(group, start)
+
+    def _write_group(self, group: Pending, start: int) -> int:
+        """Writes a group at a file offset, and returns that of its end."""
         beginning = self._beginning() if start == 0 else b""
         lost = self._lost(group, start + len(beginning)) if group.lost else b""
         body = b"".join((beginning, lost, *self._declarations(group), *group.parts))
         end = trailer(body, start, len(group.channels), sorted(group.ended))
         write_all(self._fd, body, start)
         write_all(self._fd, end, start + len(body))
-        sync(self._fd)
-        if start == 0:
-            sync_folder(self.path.parent)
-        self.contents.end = start + len(body) + len(end)
-        self._count(group, start)
+        return start + len(body) + len(end)
 
     def _count(self, group: Pending, start: int) -> None:
         self.contents.lost.update(group.lost)

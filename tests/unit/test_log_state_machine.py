@@ -138,7 +138,7 @@ class LogMachine(RuleBasedStateMachine):
     def _write_part_of_the_next_group(self, path: Path, end: int, part: float) -> None:
         segment = self.log._segment
         assert segment is not None
-        segment.write(self.log._pending[0])
+        segment.write([self.log._pending[0]])
         os.truncate(path, end + int((path.stat().st_size - end) * (part - 0.5)))
 
 
