@@ -165,7 +165,7 @@ class Publisher:
                 return
             if b"" not in heard:
                 raise NoHub(f"no hub answers at {self._addresses.plane(plane).inlet}: start the appliance with ./dev up")
-            raise BusTimeout(f"the subscription {prefix!r} has not passed the hub within {timeout} s")
+            raise BusTimeout(f"the subscription {prefix!r} has not passed the hub in time")
 
     def is_heard(self, plane: Delivery, prefix: bytes) -> bool:
         with self.lock:

@@ -17,6 +17,7 @@ from bus.publisher import RECONNECT_MILLISECONDS, Publisher
 from bus.topic import Delivery
 from bus.wire import MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_REPLY, Envelope, decode_envelope, split_frame
 
+_LOOK = 0.05  # seconds between two looks at a socket that is not read yet
 _probe_numbers = itertools.count(1)
 
 
@@ -82,6 +83,8 @@ class Subscriber:
         for socket in self._sockets.values():
             socket.subscribe(probe)
         for plane, socket in self._sockets.items():
+            while not publisher.await_listeners(plane, lambda heard: {b"", probe} <= heard, _LOOK) and clock.monotonic() < deadline:
+                socket.getsockopt(zmq.EVENTS)  # libzmq tells a hub that came back of our subscriptions only when we look at the socket
             publisher.wait_heard(plane, probe, max(deadline - clock.monotonic(), 0.0))
             socket.unsubscribe(probe)
 
