@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import threading
 import time as clock
@@ -23,6 +24,8 @@ SUBSCRIBER_EVENTS = 4000
 SUBSCRIBER_POSES = 1000
 """The same for LATEST topics, whose messages may carry attachments: a reader that stalls wants the newest anyway."""
 PUBLISHER_EVENTS = 4000
+DESCRIPTORS = 10_240
+"""Open files that the hub asks for, one a connection: macOS gives no process more."""
 LINGER_AFTER_STOP = 4.5
 """Seconds that the hub stays for the others' last events after SIGTERM, unless the recorder has left before."""
 
@@ -80,6 +83,7 @@ def _proxy(inlet: zmq.Socket[bytes], outlet: zmq.Socket[bytes]) -> None:
 def run_hub(home: Home, tcp: str | None = None) -> None:
     """Be the hub of `home` until SIGTERM. Raises LockHeld where it has one."""
     home.prepare()
+    _allow_connections()
     with hold(home.lock("hub"), "the hub"):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -90,6 +94,14 @@ def run_hub(home: Home, tcp: str | None = None) -> None:
             pass
         _await_recorder(home)
         hub.close()
+
+
+def _allow_connections() -> None:
+    """Ask for as many descriptors as allowed: libzmq aborts the process when one is missing, and the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _await_recorder(home: Home) -> None:
