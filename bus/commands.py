@@ -29,7 +29,7 @@ class Commands:
         self._answers = {entry.command.name: entry for entry in answers}
         self._publisher = publisher
         self._run = run
-        self._started = clock.time_ns()
+        self._started = clock.monotonic_ns()
         self._seen: dict[str, int] = {}
 
     async def answer(self, event: Received) -> None:
@@ -62,7 +62,7 @@ class Commands:
         """The table's entry. Raises CommandRefused for what is expired, older than this agent, repeated or unknown."""
         if call.deadline <= clock.time_ns():
             raise CommandRefused("expired", f"{event.topic}: the deadline has passed")
-        if event.envelope.time < self._started:
+        if event.envelope.time < self._start_time():
             raise CommandRefused("stale", f"{event.topic}: sent before this agent started")
         if self._is_repeated(event, call.deadline):
             raise CommandRefused("repeated", f"{event.topic}: received before")
@@ -72,6 +72,10 @@ class Commands:
             known = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self._answers))}"
             raise CommandRefused("unknown_command", f"no command {name}: {known}")
         return self._answers[name]
+
+    def _start_time(self) -> int:
+        """This agent's start, in ns since the Unix epoch, by the wall clock of now: that may have been set since."""
+        return clock.time_ns() - (clock.monotonic_ns() - self._started)
 
     def _is_repeated(self, event: Received, deadline: int) -> bool:
         if not event.envelope.seq:  # a foreign caller's requests have no id to tell them apart by
