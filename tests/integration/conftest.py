@@ -27,6 +27,7 @@ from bus.topic import Delivery
 
 CHECKOUT = Path(__file__).parent.parent.parent
 BUS = str(Path(sys.executable).parent / "bus")
+PARTIES = Path(__file__).parent / "parties"
 UP_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 QUICK = {"BUS_TRAINER_AUTOSTART": "false", "BUS_TRAINER_RECIPE": "micro", "NOOPT": "1"}
@@ -42,6 +43,7 @@ class Appliance:
         self.environment = {**os.environ, **QUICK, "BUS_HOME": str(root)}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: list[Client] = []
+        self._mounts: list[Path] = []
 
     @property
     def artifacts(self) -> Path:
@@ -51,6 +53,17 @@ class Appliance:
         """Start supervised processes, each as its Procfile line would; `settings` are environment variables."""
         for name in names:
             self.processes[name] = self._spawn([BUS, "run", name], name, settings)
+
+    def process(self, name: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start the hub or an agent without a supervisor, for a test that kills and starts again by itself."""
+        self.processes[name] = self._spawn([sys.executable, "-m", "bus.process", name], name, settings)
+        return self.processes[name]
+
+    def party(self, name: str, script: str, *arguments: str | Path, **settings: str) -> subprocess.Popen[bytes]:
+        """Start one of the scripts in `parties/` as the process `name`."""
+        command = [sys.executable, str(PARTIES / script), *map(str, arguments)]
+        self.processes[name] = self._spawn(command, name, settings)
+        return self.processes[name]
 
     def up(self, **settings: str) -> subprocess.Popen[bytes]:
         """Start everything that the Procfile lists, as `./dev up` does."""
@@ -84,6 +97,24 @@ class Appliance:
         if {"recorder", "up"} & self.processes.keys():
             self.wait_for_agent(client, "recorder")
         return client
+
+    def set_clock(self, ns: int) -> None:
+        """Shift the wall clock of every process started from now on, and of those that this was called for before, by `ns`."""
+        clock = self.home.root / "clock"
+        if not clock.exists():
+            clock.write_bytes(bytes(8))
+            self.environment |= {"PYTHONPATH": str(PARTIES / "clock"), "SHIFTED_CLOCK": str(clock)}
+        with clock.open("r+b") as file:
+            file.write(ns.to_bytes(8, "little", signed=True))
+
+    def limit_log(self, size: int) -> None:
+        """Give the log's folder a disk of its own, of `size` bytes. Skips the test where mounting is not allowed."""
+        self.home.log.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(self.home.log)]
+        mounted = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        if mounted.returncode:
+            pytest.skip(f"a small disk needs a tmpfs, and mounting it is refused: {mounted.stderr.strip()}")
+        self._mounts.append(self.home.log)
 
     def wait_for_agent(self, client: Client, name: str) -> None:
         """Return when the agent takes commands."""
@@ -136,6 +167,9 @@ class Appliance:
         for process in sorted(left, key=lambda each: "run" not in each.cmdline()):
             process.kill()
         psutil.wait_procs(left, STOP_TIMEOUT)
+        for folder in self._mounts:
+            subprocess.run(["umount", "--lazy", str(folder)], timeout=30, check=True)
+        self._mounts.clear()
         return [str(process) for process in left]
 
     def left_over(self) -> Iterator[psutil.Process]:
