@@ -12,7 +12,8 @@ T = TypeVar("T")
 class Event(Struct, Generic[T], frozen=True, kw_only=True):
     """One fact. `time` and `epoch` are ns since the Unix epoch; `seq` is 0 for foreign publishers that cannot re-send.
 
-    `seq` counts the source's stream over all its topics, `prev` is its previous event on this topic (0: none).
+    `seq` counts the source's stream over all its topics, `prev` is its previous event on this topic (0: none),
+    `nth` counts its events of this topic.
     """
 
     topic: str
@@ -22,6 +23,7 @@ class Event(Struct, Generic[T], frozen=True, kw_only=True):
     epoch: int = 0
     seq: int = 0
     prev: int = 0
+    nth: int = 0
     cause: str | None = None
     run: str | None = None
     replay: bool = False

@@ -43,6 +43,7 @@ class Ring:
         self._delay = FIRST_RESEND
         self._events: deque[Sent] = deque()
         self._again_until = self._sent_again = 0
+        self._asked_for, self._answered_until = 0, 0.0
 
     def __len__(self) -> int:
         return len(self._events)
@@ -73,9 +74,10 @@ class Ring:
         if ack.epoch != self.epoch:
             return Answer([])
         again = self._progress(ack.last, now) if self.acknowledged < ack.last <= self.last else []
-        if ack.missing is None:
-            return Answer(again)
+        if ack.missing is None or (ack.missing[0] == self._asked_for and now < self._answered_until):
+            return Answer(again)  # what was asked for just now is on its way: each event of it that arrives is answered by another question
         first, last = ack.missing
+        self._asked_for, self._answered_until = first, now + FIRST_RESEND
         return Answer(again + self.between(first, last), self.floor if first < self.floor else None)
 
     def on_hub(self) -> list[Sent]:

@@ -249,6 +249,7 @@ def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
         epoch=envelope.epoch,
         seq=envelope.seq,
         prev=envelope.prev,
+        nth=envelope.nth,
         cause=envelope.cause,
         run=envelope.run,
         replay=envelope.replay,

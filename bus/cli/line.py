@@ -26,7 +26,7 @@ def json_line(event: Event[Any]) -> str:  # any topic's data, as in the rest of 
     """The stable form: every key is always there, `data` as it came."""
     return json_text({
         "id": event.id, "topic": event.topic, "source": event.source, "time": event.time, "epoch": event.epoch, "seq": event.seq,
-        "prev": event.prev, "cause": event.cause, "run": event.run, "replay": event.replay, "data": event.data,
+        "prev": event.prev, "nth": event.nth, "cause": event.cause, "run": event.run, "replay": event.replay, "data": event.data,
     })  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from bus.cli.output import printable
 from bus.cli.verify_examine import Examination
-from bus.cli.verify_segments import expired
 from schemas import train
 
 _NONE = "None.\n"
@@ -91,7 +90,7 @@ def _artifacts(found: Examination) -> str:
 
 
 def _expired(found: Examination) -> str:
-    rows = [(segment.path.name, topic, count) for segment in found.layout.segments for topic, count in sorted(expired(segment).items())]
+    rows = [(segment.path.name, topic, count) for segment in found.layout.segments for topic, count in sorted(segment.expired.items())]
     return _table(("segment", "topic", "events"), rows)
 
 

@@ -47,13 +47,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     def is_thinned(self, after: int, until: int) -> bool:
         """Whether retention took events between two log times; 0: from the log's beginning."""
         first = self.place(after) if after else 0
-        return any(expired(segment) for segment in self.segments[first : self.place(until) + 1])
-
-
-def expired(segment: SegmentInfo) -> dict[str, int]:
-    """What retention took from a segment: events by topic."""
-    found: dict[str, int] = getattr(segment, "expired", {})  # a log without retention says nothing of it
-    return found
+        return any(segment.expired for segment in self.segments[first : self.place(until) + 1])
 
 
 def layout(folder: Path) -> Layout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bus.cli.verify_segments import RESTORE, Finding, Layout, expired
+from bus.cli.verify_segments import RESTORE, Finding, Layout
 from bus.log.records import Stream
 from schemas.system import Gap
 
@@ -70,7 +70,7 @@ class Streams:
                 yield Finding(
                     kind="repeated", where=f"{source}/{epoch}", what=what, mend="count each seq once; the recorder never writes so"
                 )
-        claimed, taken = self.expired(layout), sum(sum(expired(segment).values()) for segment in layout.segments)
+        claimed, taken = self.expired(layout), sum(sum(segment.expired.values()) for segment in layout.segments)
         if claimed > taken:
             what = f"{claimed} events are not there, and retention says that it took {taken}"
             yield Finding(kind="missing", where="thinned segments", what=what, mend=RESTORE)

@@ -28,6 +28,8 @@ from bus.log.records import (
     counts_of,
     decode,
     delivery_of,
+    is_replay,
+    may_hold_replay,
     start_after,
     streams_of,
 )
@@ -131,7 +133,7 @@ class Contents:
             )
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise BadRecord(0, f"a message that is no event map: {error}") from error
-        self._note_newest(body, dict(zip(numbers, heads, strict=True)).values())
+        self._note_newest(body, dict(_no_replays(body, zip(numbers, heads, strict=True))).values())
 
     def _move(self, maps: list[bytes]) -> None:
         streams = self.streams
@@ -144,6 +146,13 @@ class Contents:
             number, sequence, log_time, publish_time = MESSAGE_FIELDS.unpack_from(body, start)
             topic, delivery = self.names[number]
             self.newest[topic] = Entry(topic, delivery, log_time, publish_time, sequence, body[start + MESSAGE_FIELDS.size : end])
+
+
+def _no_replays(body: bytes, messages: Iterable[tuple[int, Head]]) -> Iterable[tuple[int, Head]]:
+    """Those messages, channel and head, that are no replays."""
+    if not may_hold_replay(body):
+        return messages
+    return [(number, head) for number, head in messages if not is_replay(body[head[1] + MESSAGE_FIELDS.size : head[2]])]
 
 
 _DECLARATIONS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)

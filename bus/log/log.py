@@ -110,6 +110,8 @@ class Log:
         group = self._filling  # a new one where the numbering was full
         data, seq = bytes(event_map), envelope.seq
         group.parts += (_pack_head(MESSAGE, _FIELDS + len(data), channel, seq & _SEQUENCE, log_time, envelope.time), data)
+        if envelope.replay:
+            group.replays.add(len(group.channels))
         group.channels.append(channel)
         group.size += len(data)
         if in_stream and seq:
@@ -156,7 +158,7 @@ class Log:
         return islice(read_log(self._folder, Query(tuple(topics), after, until), lambda: self._live), limit)
 
     def last(self, topic: str) -> Entry | None:
-        """The last committed event of a topic, of any source. For any thread. Raises DamagedSegment, OSError."""
+        """The last committed event of a topic that is no replay, of any source. For any thread. Raises DamagedSegment, OSError."""
         return self._newest.get(topic)
 
     def close(self) -> None:

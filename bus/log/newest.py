@@ -1,10 +1,10 @@
-"""The last event of each topic: remembered from the commits, else looked up from the log's end backwards."""
+"""The last event of each topic, replays left out: remembered from the commits, else looked up from the log's end backwards."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bus.errors import CorruptLog
@@ -12,7 +12,7 @@ from bus.log.closed import Summary, read_chunks, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, known_start, list_segments
 from bus.log.reader import MOVES, Live, read_segment
-from bus.log.records import Entry, Query
+from bus.log.records import Entry, Query, is_replay
 
 _MAX_TOPICS = 4096  # every command line that calls has a reply topic of its own: they must not pile up in memory
 
@@ -74,26 +74,32 @@ def _search(folder: Path, topic: str, live: Live) -> Entry | None:
 def _last_in(segment: Segment, following: int | None, query: Query, live: Live) -> Entry | None:
     if segment.state is State.CLOSED:
         return _last_in_closed(segment, following, query)
-    found = deque(read_segment(segment, following, query, live), maxlen=1)
-    return found[0] if found else None
+    return _newest_of(read_segment(segment, following, query, live))
 
 
 def _last_in_closed(segment: Segment, following: int | None, query: Query) -> Entry | None:
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         summary = read_summary(fd)
-        begin = _last_chunk(summary, query)
-        if begin is None:
-            return None
-        return deque(read_chunks(segment, fd, summary, query._replace(after=begin - 1)), maxlen=1)[0]
+        for begin, end in _chunks_backwards(summary, query):
+            found = _newest_of(read_chunks(segment, fd, summary, query._replace(after=begin - 1, until=end)))
+            if found is not None:
+                return found
+        return None
     except BadRecord as error:
         raise DamagedSegment(segment.path, error.offset, str(error), following) from error
     finally:
         os.close(fd)
 
 
-def _last_chunk(summary: Summary, query: Query) -> int | None:
-    """The first log_time of the last chunk with messages that `query` wants."""
+def _newest_of(entries: Iterable[Entry]) -> Entry | None:
+    found = deque((entry for entry in entries if not is_replay(entry.data)), maxlen=1)
+    return found[0] if found else None
+
+
+def _chunks_backwards(summary: Summary, query: Query) -> Iterator[tuple[int, int]]:
+    """First and last log_time of the chunks with messages that `query` wants, the last chunk first."""
     wanted = {number for number, (topic, _) in summary.names.items() if query.wants(topic)}
-    starts = (chunk.message_start_time for chunk in reversed(summary.chunks) if wanted.intersection(chunk.message_index_offsets))
-    return next(starts, None)
+    for chunk in reversed(summary.chunks):
+        if wanted.intersection(chunk.message_index_offsets):
+            yield chunk.message_start_time, chunk.message_end_time

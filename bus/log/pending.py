@@ -47,11 +47,15 @@ class Numbering:
 
 @dataclass(slots=True)
 class Pending:
-    """Events that will be one group: heads and maps of their messages by turns, their channels, and what they do to the streams."""
+    """Events that will be one group: heads and maps of their messages by turns, their channels, and what they do to the streams.
+
+    `replays` are the places of events that were published again, which are nobody's newest.
+    """
 
     numbering: Numbering
     parts: list[bytes] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
+    replays: set[int] = field(default_factory=set)
     size: int = 0
     streams: dict[Stream, int] = field(default_factory=dict)
     ended: set[Stream] = field(default_factory=set)
@@ -67,9 +71,10 @@ class Pending:
         return _log_time(self.parts[0]), _log_time(self.parts[-2])
 
     def newest(self) -> Iterator[Entry]:
-        """The last event of each channel, in their order."""
-        places = dict(zip(self.channels, range(0, len(self.parts), 2), strict=True))
-        for place in sorted(places.values()):
+        """The last event of each channel that is no replay, in their order."""
+        numbered = zip(self.channels, range(len(self.channels)), strict=True)
+        places = dict(each for each in numbered if each[1] not in self.replays) if self.replays else dict(numbered)
+        for place in sorted(2 * index for index in places.values()):
             _, _, number, sequence, log_time, publish_time = MESSAGE_HEAD.unpack(self.parts[place])
             yield Entry(*self.numbering.names[number], log_time, publish_time, sequence, self.parts[place + 1])
 

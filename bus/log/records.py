@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import NamedTuple, TypeVar
 
+import msgspec
 from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, McapRecord, Metadata
+from msgspec import Struct
 
 from bus.log.errors import BadRecord
 
@@ -46,6 +48,29 @@ class Entry(NamedTuple):
     publish_time: int
     sequence: int
     data: bytes
+
+
+_REPLAYED = b"\xa6replay\xc3"  # the key and true, in MessagePack; data may hold them too, so the map is then looked at
+
+
+class _Replayed(Struct, frozen=True):
+    replay: bool = False
+
+
+_replayed = msgspec.msgpack.Decoder(_Replayed)
+
+
+def may_hold_replay(body: bytes) -> bool:
+    """False where no event map in these bytes is a replay's."""
+    return _REPLAYED in body
+
+
+def is_replay(event_map: bytes) -> bool:
+    """Whether the event was published again from a log: it is no news of its topic."""
+    try:
+        return may_hold_replay(event_map) and _replayed.decode(event_map).replay
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False  # of a foreign event in a damaged place
 
 
 class Query(NamedTuple):

@@ -24,6 +24,7 @@ from bus.home import Home
 from bus.log.reader import read_folder
 from bus.log.records import Entry
 from bus.topic import Delivery
+from schemas import system
 
 CHECKOUT = Path(__file__).parent.parent.parent
 BUS = str(Path(sys.executable).parent / "bus")
@@ -96,6 +97,7 @@ class Appliance:
         client.await_ready(UP_TIMEOUT)
         if {"recorder", "up"} & self.processes.keys():
             self.wait_for_agent(client, "recorder")
+            client.call(system.STATUS, timeout=UP_TIMEOUT)  # answered once it receives everything
         return client
 
     def set_clock(self, ns: int) -> None:

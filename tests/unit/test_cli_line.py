@@ -77,7 +77,7 @@ def test_no_control_character_reaches_the_terminal(value: object) -> None:
 def test_every_event_is_one_line_of_json(value: object) -> None:
     line = json_line(event(value))
 
-    assert list(json.loads(line)) == ["id", "topic", "source", "time", "epoch", "seq", "prev", "cause", "run", "replay", "data"]
+    assert list(json.loads(line)) == ["id", "topic", "source", "time", "epoch", "seq", "prev", "nth", "cause", "run", "replay", "data"]
 
 
 @given(st.text())

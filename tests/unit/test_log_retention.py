@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,7 @@ def test_whatever_is_thinned_counts_add_up_and_lineage_stays(
 def test_the_compactor_thins_and_says_when_that_is_not_enough(tmp_path: Path) -> None:
     mixed_log(tmp_path, 3)
     said: list[bool] = []
-    compactor = Compactor(tmp_path, 1, lambda error: said.append(False), said.append)
+    compactor = Compactor(tmp_path, 1, lambda: False, lambda error: said.append(False), said.append)
     for _ in range(100):
         if said:
             break
@@ -223,3 +224,26 @@ def test_the_command_line_names_thinned_segments_and_counts_lost_ones(
     assert (found["topics"]["power.sample"], found["recorded"]["power.sample"], found["lost"]) == (1, 3, {"xr.pose.head": 3})
     assert found["expired"] == {"power.sample": 2}
     crash(log)
+
+
+def test_the_compactor_waits_while_the_recorder_is_busy(tmp_path: Path) -> None:
+    mixed_log(tmp_path, 3)
+    before = [segment.state for segment in list_segments(tmp_path)]
+    busy, said = threading.Event(), list[bool]()
+    busy.set()
+    compactor = Compactor(tmp_path, 1, busy.is_set, lambda error: said.append(False), said.append)
+    compactor._thread.join(0.5)
+    assert [segment.state for segment in list_segments(tmp_path)] == before and not said
+    busy.clear()
+    for _ in range(100):
+        if said:
+            break
+        compactor._thread.join(0.1)
+    assert said and compactor.close()
+
+
+def test_told_to_stop_while_the_recorder_is_busy_the_compactor_ends(tmp_path: Path) -> None:
+    mixed_log(tmp_path, 3)
+    compactor = Compactor(tmp_path, 1, lambda: True, lambda error: None, lambda kept: None)
+
+    assert compactor.close()

@@ -67,6 +67,15 @@ def test_what_is_asked_for_is_what_is_still_held() -> None:
     assert acknowledge(ring, 4, (5, 6)).floor is None
 
 
+def test_what_was_sent_for_a_question_is_not_sent_for_its_repetition_but_later_it_is() -> None:
+    ring = filled(10)
+
+    assert numbers(acknowledge(ring, 4, (5, 9), now=1.0).again) == [5, 6, 7, 8, 9]
+    assert acknowledge(ring, 4, (5, 8), now=1.1) == Answer([])
+    assert numbers(acknowledge(ring, 6, (7, 9), now=1.15).again) == [7, 8, 9], "there was progress"
+    assert numbers(acknowledge(ring, 6, (7, 9), now=1.15 + FIRST_RESEND).again) == [7, 8, 9]
+
+
 def test_who_asks_for_what_is_gone_hears_the_floor() -> None:
     ring = filled(10)
     acknowledge(ring, 4)
