@@ -185,7 +185,7 @@ def _subscribe(client: Client) -> Socket:
     reader.setsockopt(zmq.RCVTIMEO, int(TIMEOUT * 1000))
     reader.connect(client.addresses.plane(Delivery.DURABLE).outlet)
     reader.subscribe(subscription(TOPIC.name))
-    client.publisher.wait_heard(Delivery.DURABLE, subscription(TOPIC.name), TIMEOUT)
+    client.publisher.listeners.wait(Delivery.DURABLE, subscription(TOPIC.name), TIMEOUT)
     return reader
 
 

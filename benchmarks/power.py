@@ -40,7 +40,7 @@ def measure(hz: float) -> float:
         try:
             client = Client("benchmark", ipc_addresses(Home(Path(folder))))
             client.await_ready(20)
-            client.publisher.await_listeners(Delivery.DURABLE, lambda heard: b"command.power." in heard, 20)
+            client.publisher.listeners.wait_until(Delivery.DURABLE, lambda heard: b"command.power." in heard, 20)
             client.abandon()
             time.sleep(2)
             return cpu_share(psutil.Process(processes[2].pid), SECONDS)

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
 FETCH_TIMEOUT = 10.0
-FILL_TIMEOUT = 1.0
+FILL_TIMEOUT = 4.0
 """Seconds that a subscriber with a gap waits for a page before it asks again."""
 TABLE_TIMEOUT = 2.0
 """Seconds that a subscription waits for a recorder that is there and does not answer."""
@@ -147,10 +147,12 @@ class Client:
         subscriber = Subscriber(self.context, self.addresses, [*(patterns or [""]), RECORDED], on_rejected=self.rejections.add)
         try:
             reader = self.open_reader(subscriber, patterns or [""])
+            newest = list(self.newest(patterns)) if last and after is None else []
         except BaseException:
             subscriber.close()
             raise
-        return self._read(reader, subscriber, patterns, after, timeout, last)
+        past = newest if after is None else pages(self._page, patterns, after)
+        return self._read(reader, subscriber, past, timeout)
 
     def open_reader(self, subscriber: Subscriber, patterns: list[str]) -> Reader:
         """Follow `patterns` from now on. Raises NoHub, BusTimeout."""
@@ -166,7 +168,7 @@ class Client:
 
     def _table(self) -> StreamTable | None:
         """What the recorder has of each stream, None where there is no recorder, or none that answers."""
-        if not self.publisher.is_heard(Delivery.DURABLE, f"command.{STREAMS.agent}.".encode()):
+        if not self.publisher.listeners.has(Delivery.DURABLE, f"command.{STREAMS.agent}.".encode()):
             return None
         try:
             return whole_table(lambda request: self.call(STREAMS, request, timeout=TABLE_TIMEOUT))
@@ -185,12 +187,10 @@ class Client:
         self.gaps += 1
         report(gap)
 
-    def _read(
-        self, reader: Reader, subscriber: Subscriber, patterns: list[str], after: int | None, timeout: float | None, last: bool
-    ) -> Iterator[Received]:
+    def _read(self, reader: Reader, subscriber: Subscriber, past: Iterable[Received], timeout: float | None) -> Iterator[Received]:
         """History, then what arrives."""
         try:
-            yield from reader.history(self._past(patterns, after, last))
+            yield from reader.history(past)
             deadline = _after(timeout)
             while True:
                 if events := reader.take():
@@ -204,10 +204,8 @@ class Client:
         finally:
             subscriber.close()
 
-    def _past(self, patterns: list[str], after: int | None, last: bool) -> Iterable[Received]:
-        if after is not None:
-            return pages(lambda page: self.call(FETCH, page, timeout=FETCH_TIMEOUT), patterns, after)
-        return self.newest(patterns) if last else ()
+    def _page(self, page: Fetch) -> Fetched:
+        return self.call(FETCH, page, timeout=FETCH_TIMEOUT)
 
     def newest(self, topics: list[str]) -> Iterator[Received]:
         """The newest recorded event of each of these topics, from whichever source. Raises as `call` does."""

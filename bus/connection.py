@@ -44,8 +44,8 @@ class Connection:
     def await_ready(self, timeout: float) -> None:
         """Return once both planes stand, and replies and acknowledgements can arrive. Raises NoHub, BusTimeout."""
         # The inbox is unique and the last of our subscriptions in byte order, so it serves as the probe.
-        self.publisher.wait_heard(Delivery.DURABLE, subscription(f"reply.{self.inbox}"), timeout)
-        self.publisher.wait_heard(Delivery.LATEST, b"", timeout)
+        self.publisher.listeners.wait(Delivery.DURABLE, subscription(f"reply.{self.inbox}"), timeout)
+        self.publisher.listeners.wait(Delivery.LATEST, b"", timeout)
 
     def call(self, command: Command[Request, Reply], request: Request, timeout: float) -> Reply:
         """Ask an agent and return its reply.
@@ -86,10 +86,10 @@ class Connection:
 
     def _await_listener(self, command: Command[Request, Reply], listening: bytes, timeout: float) -> None:
         """Return when the agent listens. Raises NoSuchAgent at once where it does not, but for a hub that is away or came back just now."""
-        began, heard = clock.monotonic(), self.publisher.heard[Delivery.DURABLE]
+        began, heard = clock.monotonic(), self.publisher.listeners.heard[Delivery.DURABLE]
         while listening not in heard:
             waited = clock.monotonic() - began
-            if b"" in heard and not self.publisher.hub_is_new(GONE_AFTER):
+            if b"" in heard and not self.publisher.listeners.hub_is_new(GONE_AFTER):
                 raise NoSuchAgent(f"no agent {command.agent!r} is running: bus top lists those that are")
             if b"" not in heard and waited >= min(timeout, HUB_PATIENCE):
                 raise NoHub(f"{command.name}: the hub is away since {waited:.1f} s")
@@ -110,7 +110,7 @@ class Connection:
 
     def _is_alive(self, listening: bytes) -> bool:
         """Whether the agent listens, or nobody can tell because the hub is away."""
-        heard = self.publisher.heard[Delivery.DURABLE]
+        heard = self.publisher.listeners.heard[Delivery.DURABLE]
         return listening in heard or b"" not in heard
 
     def _serve(self) -> None:

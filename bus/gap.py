@@ -107,12 +107,15 @@ class Gaps(Generic[E]):
         return bool(self._behind) or self._suspect is not None
 
     def is_past(self, arrival: E) -> bool:
-        """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself."""
+        """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself.
+
+        A stream that the table lacks has ended, or has just begun: what is read of it is not delivered again.
+        """
         key = (arrival.envelope.source, arrival.envelope.epoch)
-        if self._table is not None:
-            return arrival.envelope.seq <= self._table.get(key, 0)
+        if self._table is not None and key in self._table:
+            return arrival.envelope.seq <= self._table[key]
         stream = self._streams.get(key) or self._begin(key)
-        stream.delivered[arrival.topic] = arrival.envelope.seq
+        stream.deliver(arrival)
         return True
 
     def arrive(self, arrival: E, now: float) -> bool:

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time as clock
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -20,16 +20,16 @@ from msgspec import Raw
 
 from bus.address import Addresses
 from bus.batch import BATCH_SECONDS, Batch
-from bus.errors import BusError, BusFull, BusTimeout, FrameTooLarge, NoHub
+from bus.errors import BusError, BusFull, BusTimeout
+from bus.listeners import Listeners
 from bus.ring import Ring, Sent
 from bus.topic import NAME_PATTERN, Delivery, Topic
 from bus.wire import (
-    MAX_ATTACHMENT,
-    MAX_ATTACHMENTS,
     Ack,
     Bye,
     Envelope,
     Floor,
+    check_attachments,
     check_fields,
     encode_data,
     encode_envelope,
@@ -51,23 +51,15 @@ Tap = Callable[[str, bytes, Envelope], None]
 
 
 class Publisher:
-    """One source and epoch. `heard` holds the subscription prefixes on each plane; the empty one says that the hub is there.
+    """One source and epoch. `listeners` are those whose subscriptions it has heard; `ring` holds what is not acknowledged.
 
     `published` counts by topic. `tap`, where set, is called under the lock with each durable event's topic, map and envelope:
     the recorder appends its own so. Without `batching` every event is a frame of its own.
     """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        addresses: Addresses,
-        source: str,
-        *,
-        batching: bool = True,
-    ) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], addresses: Addresses, source: str, *, batching: bool = True) -> None:
         if not re.match(NAME_PATTERN, source):
             raise ValueError(f"source {source!r}: want up to 63 lower-case letters, digits, - and _")
-        self._addresses = addresses
         self.source = source
         self.epoch = clock.time_ns()
         self.lock = threading.RLock()
@@ -75,7 +67,7 @@ class Publisher:
         self.ring = Ring(self.epoch)
         self.published: dict[str, int] = {}
         self.dropped = 0
-        self.heard: dict[Delivery, set[bytes]] = {Delivery.DURABLE: set(), Delivery.LATEST: set()}
+        self.listeners = Listeners(self.changed, addresses)
         self.sockets = {plane: _xpub(context, addresses.plane(plane).inlet) for plane in Delivery}
         self.tap: Tap | None = None
         self._counters: dict[str, int] = {"latest": 0, "control": 0}
@@ -89,8 +81,6 @@ class Publisher:
         os.set_blocking(self._wake_write, False)
         self._pid = os.getpid()
         self._closed = False
-        self._hub_met = False
-        self._hub_returned: float | None = None
 
     def publish(
         self,
@@ -135,17 +125,18 @@ class Publisher:
             raise ValueError(f"{topic} is of the control stream: a seq of the durable one on it would be a hole for ever")
         time = time or clock.time_ns()
         check_fields(topic, run, cause, time)
+        fields = {"time": time, "run": run, "cause": cause, "replay": replay}
         if plane is Delivery.LATEST:
-            frames = _checked(topic, attachments)
-            return self._publish_unacknowledged(topic, plane, data, frames, time=time, run=run, cause=cause, replay=replay)
+            return self._publish_unacknowledged(topic, plane, data, check_attachments(topic, attachments), fields)
         if attachments:
             raise ValueError(f"{topic} is durable: bulk goes into the store, its hash onto the bus")
-        return self._publish_durable(topic, data, timeout, time, run, cause, replay)
+        return self._publish_durable(topic, data, timeout, fields)
 
     def send_control(self, topic: str, data: object, cause: str | None = None) -> str:
         """Send one event of `command.*`, `reply.*` or `bus.*`: never acknowledged, never sent again. Returns its id."""
         self._check_process()
-        return self._publish_unacknowledged(topic, Delivery.DURABLE, encode_data(data), (), time=clock.time_ns(), cause=cause)
+        fields = {"time": clock.time_ns(), "cause": cause}
+        return self._publish_unacknowledged(topic, Delivery.DURABLE, encode_data(data), (), fields)
 
     def flush(self, timeout: float) -> None:
         """Return when everything published before is on disk. Raises BusTimeout."""
@@ -156,30 +147,6 @@ class Publisher:
             if not self.changed.wait_for(lambda: self.ring.acknowledged >= target, timeout):
                 unsafe = target - self.ring.acknowledged
                 raise BusTimeout(f"{unsafe} events of {self.source} are not on disk after {timeout} s: is the recorder running?")
-
-    def wait_heard(self, plane: Delivery, prefix: bytes, timeout: float) -> None:
-        """Return once this subscription has passed the hub. Raises NoHub, or BusTimeout where the hub is there without it."""
-        with self.changed:
-            heard = self.heard[plane]
-            if self.changed.wait_for(lambda: b"" in heard and prefix in heard, timeout):
-                return
-            if b"" not in heard:
-                raise NoHub(f"no hub answers at {self._addresses.plane(plane).inlet}: start the appliance with ./dev up")
-            raise BusTimeout(f"the subscription {prefix!r} has not passed the hub in time")
-
-    def is_heard(self, plane: Delivery, prefix: bytes) -> bool:
-        with self.lock:
-            return prefix in self.heard[plane]
-
-    def hub_is_new(self, seconds: float) -> bool:
-        """Whether the hub came back less than so long ago: others may not have found it yet. The first time does not count."""
-        with self.lock:
-            return self._hub_returned is not None and clock.monotonic() - self._hub_returned < seconds
-
-    def await_listeners(self, plane: Delivery, wanted: Callable[[Set[bytes]], bool], timeout: float) -> bool:
-        """Wait until the subscription prefixes that somebody holds on this plane are as `wanted`; whether they are."""
-        with self.changed:
-            return self.changed.wait_for(lambda: wanted(self.heard[plane]), timeout)
 
     def filenos(self) -> list[int]:
         """Descriptors that become readable when subscriptions may have arrived, or a batch waits for its time."""
@@ -238,19 +205,14 @@ class Publisher:
             os.close(self._wake_write)
             self.changed.notify_all()
 
-    def _publish_durable(
-        self, topic: str, data: bytes | Raw, timeout: float, time: int, run: str | None, cause: str | None, replay: bool
-    ) -> str:
+    def _publish_durable(self, topic: str, data: bytes | Raw, timeout: float, fields: dict[str, Any]) -> str:  # Any: an envelope's fields
         with self.lock:
             self._check_usable()
             ring = self.ring
             if ring.is_full:
                 self._await_room(topic, timeout)
             seq, nth = ring.last + 1, self.published.get(topic, 0) + 1
-            envelope = Envelope(
-                source=self.source, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
-                time=time, run=run, cause=cause, replay=replay, data=Raw(data),
-            )  # fmt: skip
+            envelope = self._envelope(topic, seq, nth, data, fields)
             event_map = encode_envelope(topic, envelope)
             now = clock.monotonic()
             ring.append(topic, event_map, now)
@@ -267,21 +229,14 @@ class Publisher:
         plane: Delivery,
         data: bytes | Raw,
         attachments: tuple[bytes, ...],
-        *,
-        time: int,
-        run: str | None = None,
-        cause: str | None = None,
-        replay: bool = False,
+        fields: dict[str, Any],  # as above
     ) -> str:
         stream = stream_of(topic, plane)
         is_latest = plane is Delivery.LATEST  # control has a topic for each publisher and inbox, which would pile up here
         with self.lock:
             self._check_usable()
             seq, nth = self._counters[stream] + 1, self.published.get(topic, 0) + 1 if is_latest else 0
-            envelope = Envelope(
-                source=self.source, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
-                time=time, run=run, cause=cause, replay=replay, data=Raw(data),
-            )  # fmt: skip
+            envelope = self._envelope(topic, seq, nth, data, fields)
             frame = pack_frame(topic, [encode_envelope(topic, envelope)])
             self._counters[stream] = seq
             if self._batch and not is_latest:
@@ -292,6 +247,10 @@ class Publisher:
                 self.published[topic] = nth
                 self.dropped += not sent
             return envelope.id(topic)
+
+    def _envelope(self, topic: str, seq: int, nth: int, data: bytes | Raw, fields: dict[str, Any]) -> Envelope:  # as above
+        previous = self._previous.get(topic, 0)
+        return Envelope(source=self.source, epoch=self.epoch, seq=seq, prev=previous, nth=nth, data=Raw(data), **fields)
 
     @property
     def is_forked(self) -> bool:
@@ -369,21 +328,11 @@ class Publisher:
 
     def _listen(self, plane: Delivery) -> None:
         """Read subscriptions, also after a send: it takes in what has arrived, and with it the edge that would wake the I/O thread."""
-        socket, heard = self.sockets[plane], self.heard[plane]
+        socket = self.sockets[plane]
         with contextlib.suppress(zmq.Again):
             while _is_readable(socket):
-                self._on_subscription(plane, heard, socket.recv(zmq.NOBLOCK))
-
-    def _on_subscription(self, plane: Delivery, heard: set[bytes], message: bytes) -> None:
-        if message[:1] == b"\x01":
-            heard.add(message[1:])
-            if message == b"\x01" and plane is Delivery.DURABLE:
-                self._hub_returned = clock.monotonic() if self._hub_met else None
-                self._hub_met = True
-                self._send_again(self.ring.on_hub())
-        elif message[:1] == b"\x00":
-            heard.discard(message[1:])
-        self.changed.notify_all()
+                if self.listeners.hear(plane, socket.recv(zmq.NOBLOCK)):
+                    self._send_again(self.ring.on_hub())
 
 
 def _xpub(context: zmq.Context[zmq.Socket[bytes]], inlet: str) -> zmq.Socket[bytes]:
@@ -398,9 +347,3 @@ def _xpub(context: zmq.Context[zmq.Socket[bytes]], inlet: str) -> zmq.Socket[byt
 
 def _is_readable(socket: zmq.Socket[bytes]) -> bool:
     return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-
-def _checked(topic: str, attachments: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    if len(attachments) > MAX_ATTACHMENTS or any(len(frame) > MAX_ATTACHMENT for frame in attachments):
-        raise FrameTooLarge(f"{topic}: want at most {MAX_ATTACHMENTS} attachments of at most {MAX_ATTACHMENT} bytes")
-    return attachments

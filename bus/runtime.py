@@ -174,7 +174,9 @@ class Runtime:
     async def _remember(self, reader: Reader) -> None:
         """The last values from before the start, as soon as there is a recorder to ask."""
         recorder = f"command.{LAST.agent}.".encode()
-        while not await asyncio.to_thread(self.client.publisher.await_listeners, Delivery.DURABLE, lambda heard: recorder in heard, 1.0):
+        while not await asyncio.to_thread(
+            self.client.publisher.listeners.wait_until, Delivery.DURABLE, lambda heard: recorder in heard, 1.0
+        ):
             continue
         try:
             found = await asyncio.to_thread(self.client.newest, self.dispatch.remembered)

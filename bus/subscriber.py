@@ -83,9 +83,9 @@ class Subscriber:
         for socket in self._sockets.values():
             socket.subscribe(probe)
         for plane, socket in self._sockets.items():
-            while not publisher.await_listeners(plane, lambda heard: {b"", probe} <= heard, _LOOK) and clock.monotonic() < deadline:
+            while not publisher.listeners.wait_until(plane, lambda heard: {b"", probe} <= heard, _LOOK) and clock.monotonic() < deadline:
                 socket.getsockopt(zmq.EVENTS)  # libzmq tells a hub that came back of our subscriptions only when we look at the socket
-            publisher.wait_heard(plane, probe, max(deadline - clock.monotonic(), 0.0))
+            publisher.listeners.wait(plane, probe, max(deadline - clock.monotonic(), 0.0))
             socket.unsubscribe(probe)
 
     def filenos(self) -> list[int]:

@@ -131,7 +131,6 @@ class CommandReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _maps = msgspec.msgpack.Decoder(list[Raw])
 _envelope = msgspec.msgpack.Decoder(Envelope)
-_envelopes = msgspec.msgpack.Decoder(list[Envelope])
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)  # ValueError: text that is no UTF-8
 
 
@@ -160,6 +159,13 @@ def check_fields(topic: str, run: str | None, cause: str | None, time: int) -> N
         raise ValueError(f"{topic}: cause of {len(cause)} characters: want the id of an event")
     if not 0 <= time < 2**63:
         raise ValueError(f"{topic}: time {time}: want ns since the Unix epoch")
+
+
+def check_attachments(topic: str, attachments: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The attachments. Raises FrameTooLarge for too many of them, or one that is too large."""
+    if len(attachments) > MAX_ATTACHMENTS or any(len(frame) > MAX_ATTACHMENT for frame in attachments):
+        raise FrameTooLarge(f"{topic}: want at most {MAX_ATTACHMENTS} attachments of at most {MAX_ATTACHMENT} bytes")
+    return attachments
 
 
 def pack_frame(topic: str, event_maps: Sequence[bytes]) -> bytes:
@@ -205,20 +211,6 @@ def split_frame(frame: bytes) -> tuple[str, list[Raw]]:
     if not maps:
         raise CorruptFrame(f"{topic}: an empty array of events")
     return topic, maps
-
-
-def decode_frame(frame: bytes) -> tuple[str, list[Envelope]]:
-    """A frame's topic and its envelopes: all of them, or CorruptFrame."""
-    topic, body = _split(frame)
-    try:
-        envelopes = _envelopes.decode(body)
-    except _UNDECODABLE as error:
-        raise CorruptFrame(f"{topic}: want a MessagePack array of event maps: {error}") from error
-    if not envelopes:
-        raise CorruptFrame(f"{topic}: an empty array of events")
-    for envelope in envelopes:
-        _check_source(topic, envelope)
-    return topic, envelopes
 
 
 def decode_envelope(topic: str, event_map: Raw | bytes) -> Envelope:

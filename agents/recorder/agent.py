@@ -101,7 +101,7 @@ class Recorder(Agent):
         """Wait until everybody else has left and nothing more arrives; not where nothing could be kept of it."""
         if self._troubles.get("log"):
             return
-        await asyncio.to_thread(self.client.publisher.await_listeners, Delivery.DURABLE, self._is_alone, LAST_EVENTS)
+        await asyncio.to_thread(self.client.publisher.listeners.wait_until, Delivery.DURABLE, self._is_alone, LAST_EVENTS)
         await asyncio.sleep(QUIET)
 
     async def close(self) -> None:
@@ -147,7 +147,7 @@ class Recorder(Agent):
 
     def _is_listening(self, source: str) -> bool:
         """Whether a publisher still listens for its acknowledgements."""
-        return self.client.publisher.is_heard(Delivery.DURABLE, f"bus.ack.{source}\0".encode())
+        return self.client.publisher.listeners.has(Delivery.DURABLE, f"bus.ack.{source}\0".encode())
 
     def _is_alone(self, listeners: Set[bytes]) -> bool:
         """Whether nobody else who has published still listens for acknowledgements. Who only watches is not waited for."""

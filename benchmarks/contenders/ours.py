@@ -38,7 +38,7 @@ class Sender:
     def __init__(self, job: Job, topic: str, delivery: Delivery, batching: bool) -> None:
         self._client = _connect(job, batching)
         if delivery is Delivery.DURABLE:
-            self._client.publisher.await_listeners(Delivery.DURABLE, lambda heard: b"command.recorder." in heard, READY_TIMEOUT)
+            self._client.publisher.listeners.wait_until(Delivery.DURABLE, lambda heard: b"command.recorder." in heard, READY_TIMEOUT)
         self._topic = Topic(topic, Reading, delivery=delivery)
         self._body = body_of(job.size, job.count)
 

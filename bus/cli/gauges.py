@@ -96,10 +96,10 @@ class Gauges:
             case StateChanged():
                 self._ends.pop(event.source, None)
 
-    def agents(self, now: float) -> list[AgentRow]:
-        """The Procfile's processes in its order, then whoever else was heard."""
-        names = [*self._expected, *sorted((self._beats.keys() | self._ends.keys()) - set(self._expected))]
-        return [self._agent(name, now) for name in names]
+    def agents(self, now: float, listening: Iterable[str] = ()) -> list[AgentRow]:
+        """The Procfile's processes in its order, then whoever else was heard, and those that are `listening` for commands in silence."""
+        others = (self._beats.keys() | self._ends.keys() | set(listening)) - set(self._expected)
+        return [self._agent(name, now, name in listening) for name in [*self._expected, *sorted(others)]]
 
     def topics(self, now: float, recorder: RecorderStatus | None = None) -> list[TopicRow]:
         """What agents that are alive have published, by name, and what the recorder has of it."""
@@ -114,9 +114,11 @@ class Gauges:
         beats.append(beat)
         self._ends.pop(source, None)
 
-    def _agent(self, name: str, now: float) -> AgentRow:
+    def _agent(self, name: str, now: float, is_listening: bool) -> AgentRow:
         if name in self._ends:
             return self._ends[name]
+        if name not in self._beats and is_listening:
+            return AgentRow(name=name, state="silent", reason="it is connected, and nothing was heard of it")
         if name not in self._beats:
             return AgentRow(name=name, state="down", reason="nothing heard of it")
         beats = self._beats[name]

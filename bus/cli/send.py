@@ -38,7 +38,7 @@ def send(
 
 def _publish(client: Client, topic: Topic[Any], data: object, timeout: float) -> str:  # data is of the topic's own struct
     if topic.delivery is LATEST:
-        client.publisher.wait_heard(LATEST, b"", timeout)
+        client.publisher.listeners.wait(LATEST, b"", timeout)
         return client.publish(topic, data)
     event_id = client.publish(topic, data)
     client.flush(timeout)

@@ -72,7 +72,7 @@ def _snapshots(client: Client, subscriber: Subscriber, home: Home) -> Iterator[S
         yield Snapshot(
             time=clock.time_ns(),
             home=str(home.root),
-            agents=[hub_row(home), *gauges.agents(now)],
+            agents=[hub_row(home), *gauges.agents(now, client.publisher.listeners.agents())],
             topics=gauges.topics(now, recorder),
             recorder=recorder,
         )

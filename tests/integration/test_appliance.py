@@ -132,7 +132,7 @@ def test_the_same_seed_gives_the_same_losses_to_the_last_bit(appliance: Applianc
         curves.append([event.data.loss for event in client.events(train.STEP, since="10m", timeout=1) if event.run == run])
         if process == 0:
             appliance.kill("trainer")
-            wait_for(lambda: not client.publisher.is_heard(train.STEP.delivery, b"command.trainer."), "the trainer to be gone")
+            wait_for(lambda: not client.publisher.listeners.has(train.STEP.delivery, b"command.trainer."), "the trainer to be gone")
             appliance.wait_for_agent(client, "trainer")
 
     assert curves[0] == curves[1]

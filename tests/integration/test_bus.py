@@ -67,7 +67,7 @@ def test_a_subscriber_that_is_ready_misses_nothing(appliance: Appliance) -> None
     reading = threading.Thread(target=read)
     reading.start()
     ready.wait(5)
-    wait_for(lambda: any(p.startswith(b"test.number") for p in publisher.publisher.heard[NUMBER.delivery]), "the subscription")
+    wait_for(lambda: any(p.startswith(b"test.number") for p in publisher.publisher.listeners.heard[NUMBER.delivery]), "the subscription")
     first.start()
     first.join(20)
     reading.join(20)

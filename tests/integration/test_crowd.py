@@ -28,7 +28,7 @@ def own(n: int) -> Topic[Numbered]:
 def heard(client: Client) -> set[bytes]:
     """The crowd's own subscriptions as they have arrived at a publisher."""
     with client.publisher.lock:
-        return {prefix for prefix in client.publisher.heard[EVERYBODY.delivery] if prefix.startswith(b"crowd.n")}
+        return {prefix for prefix in client.publisher.listeners.heard[EVERYBODY.delivery] if prefix.startswith(b"crowd.n")}
 
 
 def join(appliance: Appliance) -> None:

@@ -280,13 +280,22 @@ def test_a_stalled_subscriber_slows_nobody_and_costs_the_hub_little(appliance: A
 
 
 @pytest.mark.parametrize("seconds", [7.0, pytest.param(30.0, marks=pytest.mark.slow)])
-@pytest.mark.xfail(strict=True, reason="nothing fills an agent's gaps yet, or drops what was sent twice")
-def test_a_subscriber_that_stalled_at_full_load_has_every_durable_event_once_and_in_order(appliance: Appliance, seconds: float) -> None:
+def test_a_subscriber_that_stalled_at_full_load_has_every_durable_event_once_and_each_topic_in_order(
+    appliance: Appliance, seconds: float
+) -> None:
     largest = stall(appliance, seconds)
 
     assert largest < HUB_BASE + MOST_STALLED
-    assert settled(appliance, "sleeper") == everything(appliance)
-    assert settled(appliance, "waker") == everything(appliance)
+    for name in ("sleeper", "waker"):
+        found = settled(appliance, name)
+        assert "were missed" not in appliance.output(name), appliance.output(name)
+        wanted = everything(appliance)
+        assert {source: (len(numbers), sorted(set(wanted[source]) - set(numbers))[:20]) for source, numbers in found.items()} == {
+            source: (len(numbers), []) for source, numbers in wanted.items()
+        }
+        for numbers, is_second in itertools.product(found.values(), (False, True)):
+            of_topic = [n for n in numbers if (n % 7 == 0) == is_second]  # as publish.py divides them
+            assert of_topic == sorted(of_topic)
 
 
 def test_with_a_hub_that_stands_still_latest_events_are_dropped_and_counted_and_durable_ones_wait(appliance: Appliance) -> None:
@@ -315,7 +324,7 @@ def test_a_subscriber_becomes_ready_though_the_hub_was_killed_after_it_had_conne
     start(appliance, "hub")
     client = appliance.connect()
     subscriber = Subscriber(client.context, client.addresses, ["load."], on_rejected=client.rejections.add)
-    client.publisher.wait_heard(TOPICS[0].delivery, b"load.", 5)
+    client.publisher.listeners.wait(TOPICS[0].delivery, b"load.", 5)
     appliance.processes["hub"].kill()
     appliance.processes["hub"].wait(10)
     start(appliance, "hub")

@@ -241,3 +241,11 @@ def test_a_group_of_which_the_recorder_cannot_name_everything_is_fetched(streams
 
     assert follower.fetch() == (streams is None)
     assert follower.delivered == ([1, 2] if streams is None else [])
+
+
+def test_history_holds_what_was_recorded_of_streams_that_have_ended() -> None:
+    follower, events = Follower({("power", 9): 1}), Publisher().events(3)
+
+    assert [follower.gaps.is_past(event) for event in events] == [True] * 3
+    follower.arrive(*events)
+    assert follower.delivered == []
