@@ -102,7 +102,7 @@ class Committer:
         """
         event = Received(topic, Delivery.DURABLE, Raw(event_map), envelope)
         if self._gathering and threading.current_thread() is self._thread:
-            self._intake.take(event)
+            self._intake.take_own(event)
         else:
             self._own.append(event)
             with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
@@ -153,7 +153,7 @@ class Committer:
             os.read(self._wake_read, 4096)
         waiting = len(self._own)
         for _ in range(waiting):
-            self._intake.take(self._own.popleft())
+            self._intake.take_own(self._own.popleft())
         return waiting
 
     def _commit(self) -> bool:

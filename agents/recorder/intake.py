@@ -69,6 +69,12 @@ class Intake:
         elif not (event.topic.startswith("reply.") and event.envelope.source == self._own_source):
             self._append(event)  # but for the recorder's own answers: they quote the log, which would grow by being read
 
+    def take_own(self, event: Received) -> None:
+        """Take one durable event of this recorder itself. What comes back of those from the hub begins no stream: an earlier
+        recorder's would be taken for new, and this one's arrive twice."""
+        self.streams.setdefault((event.envelope.source, event.envelope.epoch), Stream())
+        self._take_durable(event)
+
     def acknowledgements(self) -> list[tuple[str, Ack]]:
         """What to send after a commit: (source, Ack) of every stream that this group touched."""
         acks = [(key[0], self.acknowledgement(key)) for key in sorted(self.touched) if key in self.streams]
@@ -92,7 +98,9 @@ class Intake:
         key = (envelope.source, envelope.epoch)
         stream = self.streams.get(key)
         if stream is None:
-            if not self._has_room_for(key[0]):
+            if key[0] == self._own_source:
+                return
+            if not self._has_room():
                 self._on_rejected(event.topic, event.event_map, f"over {MOST_STREAMS} publishers at once")
                 return
             stream = self.streams[key] = Stream()
@@ -122,9 +130,9 @@ class Intake:
         self.losses.take_durable(event, key)
         self._append(event)
 
-    def _has_room_for(self, source: str) -> bool:
+    def _has_room(self) -> bool:
         """Whether another stream may begin; forgets one whose publisher is gone, where the table is full."""
-        if len(self.streams) < MOST_STREAMS or source == self._own_source:
+        if len(self.streams) < MOST_STREAMS:
             return True
         gone = (key for key, stream in self.streams.items() if not stream.held and not self._is_listening(key[0]))
         oldest = next(gone, None)

@@ -42,7 +42,6 @@ def test_without_any_one_rule_a_promise_is_broken(mutant: Mutant) -> None:
     assert any(schedules.breaks(seed, mutant) for seed in range(SCHEDULES))
 
 
-@pytest.mark.xfail(strict=True, reason="a recorder forgets the epochs of earlier ones, and takes their late frames for new streams")
 def test_what_an_earlier_recorder_said_of_itself_and_arrives_late_is_not_recorded_twice(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.publish_as_recorder()

@@ -175,7 +175,7 @@ def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPat
     for epoch in (1, 2, 3):
         desk.intake.take(received("train.step", {}, 1, epoch=epoch))
     assert desk.rejected == ["train.step"]
-    desk.intake.take(received("agent.state", {}, 1, source="recorder"))
+    desk.intake.take_own(received("agent.state", {}, 1, source="recorder"))
     desk.intake.end(("recorder", 1))
     desk.take(4, 5, 6, 7)
     assert desk.intake.held == 3
