@@ -100,6 +100,7 @@ class Gaps(Generic[E]):
         self._behind: dict[Key, _Followed[E]] = {}
         self._held = 0
         self._ask_at = 0.0
+        self._looked = 0.0
 
     @property
     def is_behind(self) -> bool:
@@ -166,7 +167,7 @@ class Gaps(Generic[E]):
         if self._end is None or end > self._end:
             self._end = end
         if not exhausted:
-            self._progress(now)
+            self._wait_anew(now, [stream for stream in self._behind.values() if stream.missing])  # the log is being read
         elif not fresh:
             self._ask_at = now + RETRY_SECONDS
         if exhausted and end >= self._suspect_until:
@@ -177,6 +178,9 @@ class Gaps(Generic[E]):
         """What has waited in vain: the gaps given up, and the events that waited behind them."""
         gaps: list[Gap] = []
         freed: list[E] = []
+        if now - self._looked > PATIENCE:  # this process stood still: it has not waited, and nobody could have answered it
+            self._wait_anew(now, self._behind.values())
+        self._looked = now
         if self._suspect is not None and now - self._suspect >= PATIENCE:
             self._suspect = None
             gaps.append(Gap("", 0, "", 0, 0))
@@ -187,12 +191,10 @@ class Gaps(Generic[E]):
         self.given_up += len(gaps)
         return gaps, freed
 
-    def _progress(self, now: float) -> None:
-        """The log is being read: whoever waits for it waits with hope."""
+    def _wait_anew(self, now: float, streams: Iterable[_Followed[E]]) -> None:
         self._suspect = None if self._suspect is None else now
-        for stream in self._behind.values():
-            if stream.missing:
-                stream.waiting_since = now
+        for stream in streams:
+            stream.waiting_since = now
 
     def _begin(self, key: Key) -> _Followed[E]:
         base = None if self._table is None else self._table.get(key, 0)

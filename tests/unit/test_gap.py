@@ -249,3 +249,15 @@ def test_history_holds_what_was_recorded_of_streams_that_have_ended() -> None:
     assert [follower.gaps.is_past(event) for event in events] == [True] * 3
     follower.arrive(*events)
     assert follower.delivered == []
+
+
+def test_the_time_in_which_the_subscriber_itself_stood_still_is_no_waiting() -> None:
+    follower, events = Follower(), Publisher().events(3)
+    follower.arrive(events[0])
+    follower.record(*events)
+    follower.wait(0.1)
+    follower.wait(30.0)
+    assert follower.given_up == []
+    follower.fetch()
+
+    assert follower.delivered == [1, 2, 3]
