@@ -82,14 +82,13 @@ class Gaps(Generic[E]):
 
     `table` is the recorder's last seq of each stream when the subscription stood, `end` the log time of then and `group` its epoch
     and its last announcement; no table: no recorder, so each stream counts from what is first seen of it. `wants` says which
-    topics are subscribed to. `filled` counts events that came from the log, `given_up` gaps that could not be filled.
+    topics are subscribed to. `filled` counts events that came from the log.
     """
 
     def __init__(
         self, wants: Callable[[str], bool], table: Mapping[Key, int] | None, end: int | None = None, group: tuple[int, int] | None = None
     ) -> None:
         self.filled = 0
-        self.given_up = 0
         self._wants = wants
         self._table = table
         self._end = end  # log time up to which everything wanted was delivered
@@ -188,7 +187,6 @@ class Gaps(Generic[E]):
         for key, stream in list(self._behind.items()):
             if now - stream.waiting_since >= PATIENCE:
                 gaps += self._pass_over(key, stream, freed)
-        self.given_up += len(gaps)
         return gaps, freed
 
     def _wait_anew(self, now: float, streams: Iterable[_Followed[E]]) -> None:
@@ -206,9 +204,7 @@ class Gaps(Generic[E]):
         return stream
 
     def _hold(self, key: Key, stream: _Followed[E], arrival: E, now: float) -> None:
-        if not stream.is_behind:
-            stream.waiting_since = now
-            self._behind[key] = stream
+        self._fall_behind(key, stream, now)
         if self._held < HELD_EVENTS:
             stream.held.append(arrival)
             self._held += 1
@@ -222,10 +218,13 @@ class Gaps(Generic[E]):
         if stream.base is None and topic not in stream.delivered:
             return
         if seq > stream.last(topic):
-            if not stream.is_behind:
-                stream.waiting_since = now
-                self._behind[key] = stream
+            self._fall_behind(key, stream, now)
             stream.missing[topic] = seq
+
+    def _fall_behind(self, key: Key, stream: _Followed[E], now: float) -> None:
+        if not stream.is_behind:
+            stream.waiting_since = now
+            self._behind[key] = stream
 
     def _is_missing(self, arrival: E) -> bool:
         """Whether this fetched event was not delivered yet; it is now."""

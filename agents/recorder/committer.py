@@ -133,7 +133,7 @@ class Committer:
         Where many come, it follows the last one at a distance: a sync costs the same for few events as for many.
         """
         self._subscriber.wait(0 if self._stopping.is_set() else _POLL)
-        if self._taken >= BUSY_EVENTS:
+        if self.is_busy:
             clock.sleep(max(self._committed + BUSY_SECONDS - clock.monotonic(), 0.0))
         until = clock.monotonic() + GROUP_SECONDS
         self._gathering = True

@@ -16,6 +16,7 @@ from bus.cli.exits import FAILED, Mistyped
 from bus.cli.export import with_progress, write_jsonl, write_mcap
 from bus.cli.options import Json
 from bus.cli.output import json_text, say, show, warn
+from bus.cli.reading import read_on
 from bus.cli.tables import size, table
 from bus.cli.tail import Reader, check_duration, is_wanted, printer
 from bus.cli.vocabulary import complete_topic, read_patterns
@@ -26,7 +27,6 @@ from bus.home import Home, find_home
 from bus.lock import is_held
 from bus.log.errors import DamagedSegment
 from bus.log.info import SegmentInfo, inspect
-from bus.log.reader import read_folder
 from bus.log.records import Entry
 from schemas import system
 
@@ -152,22 +152,14 @@ def project(run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run
 
 
 class Damages:
-    """Reads a log past its damaged places, and counts them."""
+    """Says which places of a log are damaged, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def pass_over(self, folder: Path, topics: list[str], after: int, until: int | None) -> Iterator[Entry]:
-        """As read_folder; what may be missing is said."""
-        cursor: int | None = after
-        while cursor is not None:
-            try:
-                yield from read_folder(folder, topics=topics, after=cursor, until=until)
-                return
-            except DamagedSegment as error:
-                self.count += 1
-                warn(f"events may be missing here: {error.path.name} at byte {error.offset}: {error.why}")
-                cursor = error.resume_after if error.resume_after is not None and error.resume_after > cursor else None
+    def report(self, error: DamagedSegment) -> None:
+        self.count += 1
+        warn(f"events may be missing here: {error.path.name} at byte {error.offset}: {error.why}")
 
 
 def _wanted(damages: Damages, topic: list[str] | None, since: str | None, until: str | None) -> Iterator[Entry]:
@@ -177,7 +169,8 @@ def _wanted(damages: Damages, topic: list[str] | None, since: str | None, until:
     patterns, warnings = read_patterns(topic or [])
     for warning in warnings:
         warn(warning)
-    found = damages.pass_over(find_home().log, patterns, since_time(since) if since else 0, since_time(until) if until else None)
+    after, end = since_time(since) if since else 0, since_time(until) if until else None
+    found = read_on(find_home().log, damages.report, topics=patterns, after=after, until=end)
     return (entry for entry in found if is_wanted(entry.topic, patterns))
 
 

@@ -121,6 +121,14 @@ class Appliance:
             pytest.skip(f"a small disk needs a tmpfs, and mounting it is refused: {mounted.stderr.strip()}")
         self._mounts.append(self.home.log)
 
+    def lose_log(self, client: Client) -> None:
+        """Stop the recorder, take its log away, and start it again."""
+        self.processes["recorder"].terminate()
+        self.processes["recorder"].wait(STOP_TIMEOUT)
+        shutil.rmtree(self.home.log)
+        self.start("recorder")
+        self.wait_for_agent(client, "recorder")
+
     def wait_for_agent(self, client: Client, name: str) -> None:
         """Return when the agent takes commands."""
         prefix = f"command.{name}.".encode()

@@ -39,7 +39,8 @@ def test_every_contender_carries_every_event(tmp_path: Path) -> None:
     for row in written["latency"]:
         assert (row["sent"], row["lost"]) == (bus.QUICK.pings, 0)
         assert 0 < row["p50"] <= row["p99"] <= row["p99.9"]
-    assert all(row["ns"] >= 0 for row in written["budget"])  # CPU time is counted in steps of 10 ms
+    for row in written["budget"]:  # the hub's is CPU time, which is counted in steps of 10 ms
+        assert row["ns"] > 0 or (row["process"], row["ns"]) == ("hub", 0)
     if missing:
         pytest.skip("; ".join(missing))
     assert names == KEEP_ALL | MAY_DROP

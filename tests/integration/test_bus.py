@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -415,11 +414,7 @@ def test_a_log_that_was_lost_goes_on_with_a_recorded_gap(appliance: Appliance) -
     for n in range(100):
         client.publish(NUMBER, number(n))
     client.flush(10)
-    appliance.processes["recorder"].terminate()
-    appliance.processes["recorder"].wait(10)
-    shutil.rmtree(appliance.home.log)
-    appliance.start("recorder")
-    appliance.wait_for_agent(client, "recorder")
+    appliance.lose_log(client)
     client.publish(NUMBER, number(100))
     client.flush(20)
 

@@ -134,11 +134,7 @@ def test_a_log_that_was_lost_leaves_a_gap_that_verify_names(appliance: Appliance
     for n in range(100):
         client.publish(NUMBER, number(n))
     client.flush(10)
-    appliance.processes["recorder"].terminate()
-    appliance.processes["recorder"].wait(10)
-    shutil.rmtree(appliance.home.log)
-    appliance.start("recorder")
-    appliance.wait_for_agent(client, "recorder")
+    appliance.lose_log(client)
     client.publish(NUMBER, number(100))
     client.flush(20)
 

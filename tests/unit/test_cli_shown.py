@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bus.cli import checks, log, main, vocabulary
+from bus.cli import checks, log, main, reading, vocabulary
 from bus.cli.asyncapi import asyncapi
 from bus.cli.gauges import AgentRow, Gauges, Snapshot
 from bus.cli.output import json_text
@@ -244,9 +244,9 @@ def test_reading_goes_on_behind_damage_and_counts_it(monkeypatch: pytest.MonkeyP
         if after == 0:
             raise DamagedSegment(folder / "000001.mcap", 77, "crc", resume_after=50)
 
-    monkeypatch.setattr(log, "read_folder", read)
+    monkeypatch.setattr(reading, "read_folder", read)
     damages = log.Damages()
-    times = [found.log_time for found in damages.pass_over(Path("x"), [], 0, None)]
+    times = [found.log_time for found in reading.read_on(Path("x"), damages.report, topics=[])]
 
     assert (times, damages.count) == ([1, 51], 1)
     assert "000001.mcap at byte 77" in capsys.readouterr().err
