@@ -67,9 +67,9 @@ class Outbox:
 
 
 class Bench:
-    """A committer between an inbox and an outbox, on a log whose first `failures` commits fail."""
+    """A committer between an outbox and an inbox, in which `count` events lie, on a log whose first `failures` commits fail."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, failures: int, count: int) -> None:
         monkeypatch.setattr(committer, "RETRY_SECONDS", 0.01)
         self.log = open_log(folder)
         self.failures, self.inbox, self.outbox, self.degraded = failures, Inbox(), Outbox(self.log), []
@@ -79,6 +79,7 @@ class Bench:
         intake = Intake(self.log, "recorder", lambda *_: None, lambda _: None, lambda _: True)
         parts: Any = (self.outbox, self.log, intake, self.inbox)  # as far as the committer needs them
         self.committer = Committer(*parts, lambda _: None, self.on_degraded, self.fatal.append)
+        self.inbox.batches.put([received("train.step", {}, seq + 1) for seq in range(count)])  # before an empty group can be committed
         self.committer.start()
 
     def commit(self) -> Committed:
@@ -100,8 +101,7 @@ class Bench:
 
 @pytest.mark.parametrize("failures", [0, 2])
 def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    bench = Bench(tmp_path, monkeypatch, failures)
-    bench.inbox.batches.put([received("train.step", {}, seq) for seq in (1, 2)])
+    bench = Bench(tmp_path, monkeypatch, failures, count=2)
     assert bench.outbox.acknowledged.wait(10)
     bench.end()
 
@@ -115,8 +115,7 @@ def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path, monkeypatch
 
 
 def test_told_to_stop_while_the_disk_refuses_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tmp_path, monkeypatch, failures=10**9)
-    bench.inbox.batches.put([received("train.step", {}, 1)])
+    bench = Bench(tmp_path, monkeypatch, failures=10**9, count=1)
     while not bench.degraded:
         bench.outbox.acknowledged.wait(0.01)
     bench.end()
