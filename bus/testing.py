@@ -247,16 +247,35 @@ class _ProcessReplay:
 
 
 def _life(agent: type[Agent], log: Path | Iterable[Entry]) -> list[Entry]:
-    """The entries from the agent's first manifest to its next; all of them where there is none."""
+    """The entries from the agent's first manifest to its next; all of them where there is none.
+
+    Who sends a command as soon as the agent listens is earlier in the log than the manifest, and is answered after it.
+    """
     entries = list(read_folder(log) if isinstance(log, Path) else log)
-    born = [place for place, entry in enumerate(entries) if _is_manifest(agent, entry)]
-    return entries[born[0] if born else 0 : born[1] if born[1:] else None]
+    born = [place for place, entry in enumerate(entries) if _is_manifest(agent, entry)][:2]
+    if not born:
+        return entries
+    early, *later = (_sent_while_starting(agent, entries, place) for place in born)
+    at = entries[born[0]].log_time
+    life = [entries[place] for place in range(born[0], born[1] if later else len(entries)) if not later or place not in later[0]]
+    return [life[0], *(entries[place]._replace(log_time=at) for place in sorted(early)), *life[1:]]
+
+
+def _sent_while_starting(agent: type[Agent], entries: list[Entry], manifest: int) -> set[int]:
+    """The places of commands in front of this manifest that its process, which had connected already, was sent."""
+    epoch = _envelope(entries[manifest]).epoch
+    commands = (place for place in range(manifest) if entries[place].topic.startswith(f"command.{agent.name}."))
+    return {place for place in commands if _envelope(entries[place]).time >= epoch}
+
+
+def _envelope(entry: Entry) -> Envelope:
+    return decode_envelope(entry.topic, entry.data)
 
 
 def _is_manifest(agent: type[Agent], entry: Entry) -> bool:
     if entry.topic != MANIFEST.name:
         return False
-    envelope = decode_envelope(entry.topic, entry.data)
+    envelope = _envelope(entry)
     return envelope.source == agent.name and not envelope.replay
 
 

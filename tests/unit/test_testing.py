@@ -85,13 +85,13 @@ def reading(seconds: float, value: float, seq: int, **fields: Any) -> Entry:
     return entry("test.reading", seconds, Reading(value=value), seq, source="meter", **fields)
 
 
-def manifest(seconds: float) -> Entry:
-    return entry(MANIFEST.name, seconds, {}, 1, source="adder")
+def manifest(seconds: float, connected: float = 0.0) -> Entry:
+    return entry(MANIFEST.name, seconds, {}, 1, source="adder", epoch=round(connected * SECOND))
 
 
-def call(seconds: float, value: float) -> Entry:
+def call(seconds: float, value: float, **fields: Any) -> Entry:
     request = msgspec.Raw(encode_data(Reading(value=value)))
-    return entry("command.adder.reset", seconds, CommandCall(inbox="i", deadline=1, request=request), 1, source="cli-1")
+    return entry("command.adder.reset", seconds, CommandCall(inbox="i", deadline=1, request=request), 1, source="cli-1", **fields)
 
 
 def totals(events: list[Event[Any]], topic: str = "test.total") -> list[float]:
@@ -157,6 +157,23 @@ def test_commands_are_fed_when_wanted_and_a_refusal_is_no_failure(tmp_path: Path
 
     assert totals(replay_process(Adder, log, tmp_path, commands=True)) == [1.0, 42.0]
     assert totals(replay_process(Adder, log, tmp_path)) == [1.0, 3.0]
+
+
+def test_a_command_sent_while_the_agent_started_is_fed_to_the_life_that_began_then(tmp_path: Path) -> None:
+    earlier, early, late = (call(seconds, value, time=round(seconds * SECOND)) for seconds, value in ((8.0, 5.0), (9.5, 40.0), (19.5, 7.0)))
+    log = [
+        earlier,
+        early,
+        manifest(10.0, connected=9.0),
+        reading(11.0, 2.0, 2),
+        late,
+        reading(19.6, 1.0, 3),
+        manifest(20.0, connected=19.0),
+    ]
+
+    events = replay_process(Adder, log, tmp_path, commands=True)
+    assert totals(events) == [42.0, 43.0]
+    assert totals(events, "test.ticked")[0] == 0.0, "it began with its manifest, and was asked then"
 
 
 def test_the_same_agent_agrees_with_its_record_and_a_changed_one_does_not(tmp_path: Path) -> None:
