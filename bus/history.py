@@ -34,7 +34,7 @@ class Fetch(Struct, frozen=True, kw_only=True):
 class Fetched(Struct, frozen=True, kw_only=True):
     """`events` are (topic, plane, log time, event map) in log order. `next` is the `after` of the next page, null at the end.
 
-    `end` is the log's last log time when the page was made.
+    `end` is where its pages end: `until`, or the log's last log time when they were begun.
     """
 
     events: list[tuple[str, Delivery, Count, Raw]]

@@ -17,9 +17,10 @@ from agents.recorder import past
 from agents.recorder.committer import Committer
 from agents.recorder.compactor import Compactor
 from agents.recorder.intake import Intake
+from agents.recorder.pages import PLACE_SECONDS, Pages
 from agents.recorder.projections import Projector
 from agents.recorder.run_files import RunFiles
-from bus.agent import Agent, Bus, answers
+from bus.agent import Agent, Bus, answers, every
 from bus.client import Client
 from bus.errors import BusFull, CommandRefused
 from bus.history import FETCH, LAST, STREAMS, Fetch, Fetched, Last, Streams, StreamTable
@@ -77,6 +78,7 @@ class Recorder(Agent):
         )
         for repair in self.recording.repairs:
             self.log.warning("the log was repaired", what=str(repair))
+        self.pages = Pages(self.recording)
         self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap, self._is_listening)
         self._forget_own_streams()
         subscriber = Subscriber(
@@ -111,9 +113,13 @@ class Recorder(Agent):
         await asyncio.to_thread(self.compactor.close)
         await asyncio.to_thread(self.recording.close)
 
+    @every(seconds=PLACE_SECONDS / 2)
+    def forget_places(self) -> None:
+        self.pages.forget()
+
     @answers(FETCH)
     async def fetch(self, request: Fetch) -> Fetched:
-        return await asyncio.to_thread(past.fetch, self.recording, request)
+        return await asyncio.to_thread(self.pages.fetch, request)
 
     @answers(STREAMS)
     async def streams(self, request: Streams) -> StreamTable:

@@ -1,32 +1,13 @@
-"""Answers for the past: pages of the log, and the last event of each topic, each within the size of one reply."""
+"""Answers for the past that need no place in the log: the table of streams, and the last event of each topic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from msgspec import Raw
-
-from bus.history import Fetch, Fetched, StreamTable
+from agents.recorder.pages import fit, item
+from bus.history import Fetched, StreamTable
 from bus.log.log import Log
-from bus.log.records import Entry
-from bus.topic import Delivery
-from bus.wire import MAX_REPLY
 
-PAGE_BYTES = MAX_REPLY - 4096
-"""Of events in a page: with the reply's envelope they fit into a reply, and so does the largest event alone."""
 PAGE_STREAMS = 1000
 """Of at most 63 characters and two numbers each, they fit into one reply."""
-_EVENT_OVERHEAD = 300  # topic (255 bytes at most), plane, log time and their MessagePack heads
-
-
-def fetch(log: Log, request: Fetch) -> Fetched:
-    """One page, in log order."""
-    end = log.end
-    until = end if request.until is None else min(request.until, end)
-    entries = log.read(topics=request.topics, after=request.after, until=until, limit=request.limit)
-    page, whole = _fill(entries)
-    exhausted = whole and len(page) < request.limit
-    return Fetched(events=[_item(entry) for entry in page], next=None if exhausted else page[-1].log_time, end=end)
 
 
 def streams(log: Log, epoch: int, group: int, after: tuple[str, int]) -> StreamTable:
@@ -40,21 +21,4 @@ def streams(log: Log, epoch: int, group: int, after: tuple[str, int]) -> StreamT
 def last(log: Log, topics: list[str]) -> Fetched:
     """The newest event of each named topic, in log order; as many as fit."""
     found = [entry for name in topics if (entry := log.last(name)) is not None]
-    page, _ = _fill(sorted(found, key=lambda entry: entry.log_time))
-    return Fetched(events=[_item(entry) for entry in page])
-
-
-def _fill(entries: Iterable[Entry]) -> tuple[list[Entry], bool]:
-    """The entries that fit into one reply, and whether that is all of them."""
-    page: list[Entry] = []
-    size = 0
-    for entry in entries:
-        size += len(entry.data) + _EVENT_OVERHEAD
-        if page and size > PAGE_BYTES:
-            return page, False
-        page.append(entry)
-    return page, True
-
-
-def _item(entry: Entry) -> tuple[str, Delivery, int, Raw]:
-    return entry.topic, Delivery.LATEST if entry.delivery == "latest" else Delivery.DURABLE, entry.log_time, Raw(entry.data)
+    return Fetched(events=[item(entry) for entry in fit(sorted(found, key=lambda entry: entry.log_time))])

@@ -106,7 +106,7 @@ def test_what_cannot_be_run_is_refused_with_a_code(topic: str, request_: Any, ex
         (CommandRefused("busy", "no"), "busy"),
         (RuntimeError("a file called \udcff"), "failed"),
         (TimeoutError(), "timeout"),
-        ("x" * 200_000, "too_large"),
+        ("x" * (MAX_REPLY + 1), "too_large"),
         ("x" * (MAX_REPLY - 20), "too_large"),
     ],
 )
