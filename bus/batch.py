@@ -17,22 +17,24 @@ class Batch:
         self._maps: list[bytes] = []
         self._size = 0
 
-    def __len__(self) -> int:
-        return len(self._maps)
+    @property
+    def is_empty(self) -> bool:
+        return not self._maps
 
-    def takes(self, topic: str, event_map: bytes) -> bool:
-        """Whether this event may go in the same frame as those that wait."""
-        return topic == self.topic and self._size + len(event_map) <= MAX_BATCH
-
-    def add(self, topic: str, event_map: bytes, now: float) -> None:
+    def add(self, topic: str, event_map: bytes, now: float) -> list[bytes]:
+        """Take an event in. Returns the frames that are to go out now, in order: of what it does not fit to, and of what is due with it."""
+        frames = [self.take()] if self._maps and (topic != self.topic or self._size + len(event_map) > MAX_BATCH) else []
         if not self._maps:
             self.topic, self.opened = topic, now
         self._maps.append(event_map)
         self._size += len(event_map)
+        if self.is_due(now):
+            frames.append(self.take())
+        return frames
 
     def is_due(self, now: float) -> bool:
-        """Whether it has waited long enough, or holds all that one frame should."""
-        return self._size >= MAX_BATCH or now - self.opened >= BATCH_SECONDS
+        """Whether what waits has waited long enough, or is all that one frame should hold."""
+        return bool(self._maps) and (self._size >= MAX_BATCH or now - self.opened >= BATCH_SECONDS)
 
     def take(self) -> bytes:
         """The frame of what waited; nothing waits any more."""

@@ -12,7 +12,7 @@ import re
 import threading
 import time as clock
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import zmq
@@ -21,6 +21,7 @@ from msgspec import Raw
 from bus.address import Addresses
 from bus.batch import BATCH_SECONDS, Batch
 from bus.errors import BusError, BusFull, BusTimeout
+from bus.event import event_id
 from bus.listeners import Listeners
 from bus.ring import Ring, Sent
 from bus.topic import NAME_PATTERN, Delivery, Topic
@@ -31,7 +32,6 @@ from bus.wire import (
     Floor,
     check_attachments,
     check_fields,
-    encode_data,
     encode_envelope,
     pack_frame,
     pack_frames,
@@ -75,7 +75,7 @@ class Publisher:
         self._batching = batching
         self._batch = Batch()
         self._sent = self._listened = 0.0
-        self._woken = False
+        self._watched = False  # whether the I/O thread looks after the batch in time
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -101,8 +101,9 @@ class Publisher:
         """
         if not isinstance(data, topic.type):
             raise TypeError(f"{topic.name}: want {topic.type.__name__}, got {type(data).__name__}")
+        unencoded = cast(Raw, data)  # it is encoded with the envelope, in one go
         return self.publish_raw(
-            topic.name, topic.delivery, encode_data(data),
+            topic.name, topic.delivery, unencoded,
             run=run, cause=cause, time=time, replay=replay, timeout=timeout, attachments=attachments,
         )  # fmt: skip
 
@@ -110,7 +111,7 @@ class Publisher:
         self,
         topic: str,
         plane: Delivery,
-        data: bytes | Raw,
+        data: Raw,
         *,
         run: str | None = None,
         cause: str | None = None,
@@ -121,29 +122,27 @@ class Publisher:
     ) -> str:
         """As `publish`, for data that is in MessagePack already and a topic that nobody here need know."""
         self._check_process()
-        if stream_of(topic, plane) == "control":
+        stream = stream_of(topic, plane)
+        if stream == "control":
             raise ValueError(f"{topic} is of the control stream: a seq of the durable one on it would be a hole for ever")
         time = time or clock.time_ns()
         check_fields(topic, run, cause, time)
-        fields = {"time": time, "run": run, "cause": cause, "replay": replay}
-        if plane is Delivery.LATEST:
-            return self._publish_unacknowledged(topic, plane, data, check_attachments(topic, attachments), fields)
+        if stream == "latest":
+            return self._publish_unacknowledged(topic, plane, data, time, cause, run, replay, check_attachments(topic, attachments))
         if attachments:
             raise ValueError(f"{topic} is durable: bulk goes into the store, its hash onto the bus")
-        return self._publish_durable(topic, data, timeout, fields)
+        return self._publish_durable(topic, data, time, cause, run, replay, timeout)
 
     def send_control(self, topic: str, data: object, cause: str | None = None) -> str:
         """Send one event of `command.*`, `reply.*` or `bus.*`: never acknowledged, never sent again. Returns its id."""
         self._check_process()
-        fields = {"time": clock.time_ns(), "cause": cause}
-        return self._publish_unacknowledged(topic, Delivery.DURABLE, encode_data(data), (), fields)
+        return self._publish_unacknowledged(topic, Delivery.DURABLE, cast(Raw, data), clock.time_ns(), cause)  # as in publish
 
     def flush(self, timeout: float) -> None:
         """Return when everything published before is on disk. Raises BusTimeout."""
         with self.changed:
             target = self.ring.last
-            if self._batch:
-                self._send_batch(clock.monotonic())
+            self._send_batch(clock.monotonic())
             if not self.changed.wait_for(lambda: self.ring.acknowledged >= target, timeout):
                 unsafe = target - self.ring.acknowledged
                 raise BusTimeout(f"{unsafe} events of {self.source} are not on disk after {timeout} s: is the recorder running?")
@@ -157,9 +156,8 @@ class Publisher:
         with self.lock:
             if self._closed:
                 return
-            if self._woken:
+            with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 16)
-                self._woken = False
             for plane in Delivery:
                 self._listen(plane)
 
@@ -182,11 +180,14 @@ class Publisher:
             if self._closed:
                 return None
             now = clock.monotonic()
-            if self._batch and self._batch.is_due(now):
+            if self._batch.is_due(now):
                 self._send_batch(now)
             self._send_again(self.ring.on_time(now))
-            if self._batch:
+            if not self._batch.is_empty:
                 return max(self._batch.opened + BATCH_SECONDS - now, 0.0)
+            self._watched = now - self._sent < BATCH_SECONDS  # under load it goes on looking: to be called for each batch costs more
+            if self._watched:
+                return BATCH_SECONDS
             return None if self.ring.due is None else max(self.ring.due - now, 0.0)
 
     def close(self) -> None:
@@ -194,8 +195,7 @@ class Publisher:
         with self.changed:
             if self._closed:
                 return
-            if self._batch:
-                self._send_batch(clock.monotonic())
+            self._send_batch(clock.monotonic())
             if self.ring.last and not len(self.ring):
                 self.send_control("bus.bye", Bye(epoch=self.epoch, last=self.ring.last))
             self._closed = True
@@ -205,14 +205,17 @@ class Publisher:
             os.close(self._wake_write)
             self.changed.notify_all()
 
-    def _publish_durable(self, topic: str, data: bytes | Raw, timeout: float, fields: dict[str, Any]) -> str:  # Any: an envelope's fields
+    def _publish_durable(self, topic: str, data: Raw, time: int, cause: str | None, run: str | None, replay: bool, timeout: float) -> str:
         with self.lock:
             self._check_usable()
             ring = self.ring
             if ring.is_full:
                 self._await_room(topic, timeout)
             seq, nth = ring.last + 1, self.published.get(topic, 0) + 1
-            envelope = self._envelope(topic, seq, nth, data, fields)
+            envelope = Envelope(
+                source=self.source, time=time, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
+                cause=cause, run=run, replay=replay, data=data,
+            )  # fmt: skip
             event_map = encode_envelope(topic, envelope)
             now = clock.monotonic()
             ring.append(topic, event_map, now)
@@ -221,36 +224,38 @@ class Publisher:
             if self.tap is not None:
                 self.tap(topic, event_map, envelope)
             self._send_event(topic, event_map, now)
-            return envelope.id(topic)
+        return event_id(self.source, topic, self.epoch, seq)
 
     def _publish_unacknowledged(
         self,
         topic: str,
         plane: Delivery,
-        data: bytes | Raw,
-        attachments: tuple[bytes, ...],
-        fields: dict[str, Any],  # as above
+        data: Raw,
+        time: int,
+        cause: str | None = None,
+        run: str | None = None,
+        replay: bool = False,
+        attachments: tuple[bytes, ...] = (),
     ) -> str:
         stream = stream_of(topic, plane)
         is_latest = plane is Delivery.LATEST  # control has a topic for each publisher and inbox, which would pile up here
         with self.lock:
             self._check_usable()
             seq, nth = self._counters[stream] + 1, self.published.get(topic, 0) + 1 if is_latest else 0
-            envelope = self._envelope(topic, seq, nth, data, fields)
+            envelope = Envelope(
+                source=self.source, time=time, epoch=self.epoch, seq=seq, prev=self._previous.get(topic, 0), nth=nth,
+                cause=cause, run=run, replay=replay, data=data,
+            )  # fmt: skip
             frame = pack_frame(topic, [encode_envelope(topic, envelope)])
             self._counters[stream] = seq
-            if self._batch and not is_latest:
+            if not is_latest:
                 self._send_batch(clock.monotonic())
             sent = self._send(plane, [frame, *attachments])
             if is_latest:
                 self._previous[topic] = seq
                 self.published[topic] = nth
                 self.dropped += not sent
-            return envelope.id(topic)
-
-    def _envelope(self, topic: str, seq: int, nth: int, data: bytes | Raw, fields: dict[str, Any]) -> Envelope:  # as above
-        previous = self._previous.get(topic, 0)
-        return Envelope(source=self.source, epoch=self.epoch, seq=seq, prev=previous, nth=nth, data=Raw(data), **fields)
+        return event_id(self.source, topic, self.epoch, seq)
 
     @property
     def is_forked(self) -> bool:
@@ -259,7 +264,7 @@ class Publisher:
 
     def _check_process(self) -> None:
         """Before any lock is taken: in a forked child a lock may be held by a thread that does not exist."""
-        if self.is_forked:
+        if os.getpid() != self._pid:
             raise BusError(f"{self.source} was connected before this process was forked: connect anew in the child")
 
     def _check_usable(self) -> None:
@@ -268,8 +273,7 @@ class Publisher:
 
     def _await_room(self, topic: str, timeout: float) -> None:
         """Backpressure: wait until the recorder has acknowledged something. A wait that can be felt is said."""
-        if self._batch:
-            self._send_batch(clock.monotonic())
+        self._send_batch(clock.monotonic())
         if not self._has_room(min(timeout, WARN_SECONDS)) and timeout > WARN_SECONDS:
             _log.warning("publisher waits for room", topic=topic, unacknowledged=len(self.ring), timeout=timeout)
             self._has_room(timeout - WARN_SECONDS)
@@ -282,21 +286,19 @@ class Publisher:
 
     def _send_event(self, topic: str, event_map: bytes, now: float) -> None:
         """Send an event that comes alone at once; gather those that follow each other closely."""
-        batch = self._batch
-        if not batch and (not self._batching or now - self._sent >= BATCH_SECONDS):
+        if not self._batching or (self._batch.is_empty and now - self._sent >= BATCH_SECONDS):
             self._send_durable(pack_frame(topic, (event_map,)), now)
             return
-        if batch and not batch.takes(topic, event_map):
-            self._send_batch(now)
-        batch.add(topic, event_map, now)
-        if batch.is_due(now):
-            self._send_batch(now)
-        elif not self._woken:
-            self._woken = True
+        for frame in self._batch.add(topic, event_map, now):
+            self._send_durable(frame, now)
+        if not self._watched:
+            self._watched = True
             os.write(self._wake_write, b"b")
 
     def _send_batch(self, now: float) -> None:
-        self._send_durable(self._batch.take(), now)
+        """Send what waits for company, before something else or because its time has come."""
+        if not self._batch.is_empty:
+            self._send_durable(self._batch.take(), now)
 
     def _send_durable(self, frame: bytes, now: float) -> bool:
         """Send on the events plane. False where it takes nothing now: the ring keeps the events."""

@@ -161,7 +161,7 @@ def _publish_once(publisher: Publisher, entry: Entry, envelope: Envelope) -> Non
     publisher.publish_raw(
         entry.topic,
         Delivery.LATEST if entry.delivery == Delivery.LATEST else Delivery.DURABLE,
-        bytes(envelope.data),
+        envelope.data,
         run=envelope.run,
         cause=envelope.id(entry.topic),
         time=envelope.time,

@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 class Ring:
     """Events by seq, 1, 2, 3… without holes. Full when it holds `capacity` events or `capacity_bytes`.
 
-    `acknowledged` is the newest seq that is on disk, `due` the time of the next re-send, None while nothing waits.
+    `last` is the newest seq taken, `acknowledged` the newest that is on disk, `due` the time of the next re-send, None while nothing waits.
     """
 
     def __init__(self, epoch: int, capacity: int = 4000, capacity_bytes: int = 64 * 1024 * 1024) -> None:
@@ -38,7 +38,7 @@ class Ring:
         self.capacity = capacity
         self.capacity_bytes = capacity_bytes
         self.size = 0
-        self.acknowledged = 0
+        self.last = self.acknowledged = 0
         self.due: float | None = None
         self._delay = FIRST_RESEND
         self._events: deque[Sent] = deque()
@@ -47,11 +47,6 @@ class Ring:
 
     def __len__(self) -> int:
         return len(self._events)
-
-    @property
-    def last(self) -> int:
-        """The newest seq taken, 0 before the first."""
-        return self.acknowledged + len(self._events)
 
     @property
     def floor(self) -> int:
@@ -65,6 +60,7 @@ class Ring:
     def append(self, topic: str, event_map: bytes, now: float) -> None:
         """Take the next seq for this event, whose map must carry it."""
         self._events.append((topic, event_map))
+        self.last += 1
         self.size += len(event_map)
         if self.due is None:
             self.due = now + self._delay

@@ -21,7 +21,7 @@ _LOOK = 0.05  # seconds between two looks at a socket that is not read yet
 _probe_numbers = itertools.count(1)
 
 
-class Received(Struct, frozen=True):
+class Received(Struct, frozen=True, gc=False):
     """One event as it arrived, its data not yet decoded."""
 
     topic: str

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 MAX_FRAME = 64 * 1024
 """Bytes of an event's frame, topic included."""
-MAX_BATCH = 30_000
+MAX_BATCH = 45_000
 """Bytes of event maps that a publisher gathers into one frame: enough to share the cost of a message, not more to lose with one."""
-MAX_REPLY = 128 * 1024
+MAX_REPLY = 512 * 1024
 """Bytes of a `reply.` frame: one that answers with recorded events can hold the largest event whole."""
 MAX_ATTACHMENT = 16 * 1024 * 1024
 """Bytes of one attachment frame on a LATEST topic."""
@@ -42,7 +42,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 EventId = Annotated[str, Meta(max_length=_LONGEST_ID)]
 
 
-class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An event map with its `data` still encoded. `epoch` and `seq` are 0 where a foreign publisher cannot re-send.
 
     `source` is a Name, which decoding sees to: checked here, the pattern would take longer than all the rest.
@@ -203,9 +203,14 @@ def frame_limit(topic: str) -> int:
 
 def split_frame(frame: bytes) -> tuple[str, list[Raw]]:
     """A frame's topic and its event maps, each still encoded. Raises CorruptFrame."""
-    topic, body = _split(frame)
+    end = frame.find(_NUL, 0, _LONGEST_TOPIC + 1)
+    topic = _topic(frame[:end]) if end > 0 else None
+    if topic is None:
+        raise CorruptFrame(f"frame of {len(frame)} bytes begins {frame[:40]!r}: want a topic, then one NUL byte")
+    if len(frame) > MAX_FRAME and len(frame) > frame_limit(topic):
+        raise CorruptFrame(f"{topic}: frame of {len(frame)} bytes, over the limit of {frame_limit(topic)}")
     try:
-        maps = _maps.decode(body)
+        maps = _maps.decode(memoryview(frame)[end + 1 :])
     except _UNDECODABLE as error:
         raise CorruptFrame(f"{topic}: want a MessagePack array of event maps: {error}") from error
     if not maps:
@@ -219,7 +224,8 @@ def decode_envelope(topic: str, event_map: Raw | bytes) -> Envelope:
         envelope = _envelope.decode(event_map)
     except _UNDECODABLE as error:
         raise CorruptFrame(f"{topic}: want an event map: {error}") from error
-    _check_source(topic, envelope)
+    if not _is_name(envelope.source):
+        raise CorruptFrame(f"{topic}: want an event map: source {envelope.source[:80]!r} is no name")
     return envelope
 
 
@@ -256,16 +262,6 @@ def stream_of(topic: str, plane: Delivery) -> str:
     return "control" if topic.startswith(("command.", "reply.", "bus.")) else "durable"
 
 
-def _split(frame: bytes) -> tuple[str, memoryview]:
-    end = frame.find(_NUL, 0, _LONGEST_TOPIC + 1)
-    topic = _topic(frame[:end]) if end > 0 else None
-    if topic is None:
-        raise CorruptFrame(f"frame of {len(frame)} bytes begins {frame[:40]!r}: want a topic, then one NUL byte")
-    if len(frame) > MAX_FRAME and len(frame) > frame_limit(topic):
-        raise CorruptFrame(f"{topic}: frame of {len(frame)} bytes, over the limit of {frame_limit(topic)}")
-    return topic, memoryview(frame)[end + 1 :]
-
-
 @lru_cache(maxsize=4096)
 def _topic(head: bytes) -> str | None:
     return head.decode() if _TOPIC.fullmatch(head) else None
@@ -274,11 +270,6 @@ def _topic(head: bytes) -> str | None:
 @lru_cache(maxsize=1024)
 def _is_name(text: str) -> bool:
     return _NAME.match(text) is not None
-
-
-def _check_source(topic: str, envelope: Envelope) -> None:
-    if not _is_name(envelope.source):
-        raise CorruptFrame(f"{topic}: want an event map: source {envelope.source[:80]!r} is no name")
 
 
 def _too_large(what: str, size: int, limit: int) -> FrameTooLarge:

@@ -12,7 +12,6 @@ import time as clock
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Raw
 
 from agents.recorder.intake import Intake, Key
@@ -140,7 +139,7 @@ class Committer:
         taken = 0
         while events := self._subscriber.drain(BATCH_FRAMES):
             for event in events:
-                self._intake.take(msgspec.structs.replace(event, attachments=()) if event.attachments else event)
+                self._intake.take(event)
             taken += len(events)
             if taken >= GROUP_EVENTS or clock.monotonic() >= until:
                 break

@@ -127,7 +127,8 @@ class Intake:
         if topics is None:
             topics = self.moved[key] = {}
         topics[event.topic] = event.envelope.seq
-        self.losses.take_durable(event, key)
+        if self.losses.holes:
+            self.losses.take_durable(event, key)
         self._append(event)
 
     def _has_room(self) -> bool:

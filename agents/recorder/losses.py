@@ -17,14 +17,15 @@ class Losses:
     """Follows `nth`, the number of an event among its publisher's events of its topic: what it skips was lost.
 
     Durable events come without holes but behind a floor, so only LATEST topics and those streams are followed. What a publisher
-    sent before this recorder first heard it is not counted. `on_lost` is called with the topic and how many.
+    sent before this recorder first heard it is not counted. `on_lost` is called with the topic and how many. `holes` are what
+    durable streams have lost, as seq (first, last).
     """
 
     def __init__(self, on_lost: Callable[[str, int], None]) -> None:
         self.lost: Counter[str] = Counter()
         self._on_lost = on_lost
         self._newest: dict[Key, dict[str, int]] = {}
-        self._holes: dict[Key, tuple[int, int]] = {}
+        self.holes: dict[Key, tuple[int, int]] = {}
 
     def take_latest(self, event: Received) -> None:
         """A LATEST event is about to be recorded."""
@@ -40,18 +41,18 @@ class Losses:
 
     def take_hole(self, key: Key, first: int, last: int) -> None:
         """A durable stream has lost these seq; the next event of each topic shows whose they were."""
-        self._holes[key] = (first, last)
+        self.holes[key] = (first, last)
 
     def take_durable(self, event: Received, key: Key) -> None:
         """A durable event is about to be recorded. One is counted for each topic whose previous event is in the hole: at least that."""
-        hole = self._holes.get(key) if self._holes else None
+        hole = self.holes.get(key)
         if hole is not None and hole[0] <= event.envelope.prev <= hole[1]:
             self._count(event.topic, 1)
 
     def forget(self, key: Key) -> None:
         """The publisher has left."""
         self._newest.pop(key, None)
-        self._holes.pop(key, None)
+        self.holes.pop(key, None)
 
     def _count(self, topic: str, lost: int) -> None:
         if lost > 0:

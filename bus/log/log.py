@@ -108,12 +108,12 @@ class Log:
         group = self._filling
         channel, in_stream = group.numbering.find(topic, plane) or self._number(topic, plane)
         group = self._filling  # a new one where the numbering was full
-        data, seq = bytes(event_map), envelope.seq
-        group.parts += (_pack_head(MESSAGE, _FIELDS + len(data), channel, seq & _SEQUENCE, log_time, envelope.time), data)
+        seq, size = envelope.seq, len(event_map)
+        group.parts += (_pack_head(MESSAGE, _FIELDS + size, channel, seq & _SEQUENCE, log_time, envelope.time), event_map)
         if envelope.replay:
             group.replays.add(len(group.channels))
         group.channels.append(channel)
-        group.size += len(data)
+        group.size += size
         if in_stream and seq:
             stream = (envelope.source, envelope.epoch)
             group.streams[stream] = seq

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec import Raw
+
 from bus.log.records import MESSAGE_FIELDS, MESSAGE_HEAD, Channels, Entry, Stream
 from bus.topic import LATEST, Delivery
 from bus.wire import stream_of
@@ -53,7 +55,7 @@ class Pending:
     """
 
     numbering: Numbering
-    parts: list[bytes] = field(default_factory=list)
+    parts: list[bytes | Raw] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
     replays: set[int] = field(default_factory=set)
     size: int = 0
@@ -76,9 +78,9 @@ class Pending:
         places = dict(each for each in numbered if each[1] not in self.replays) if self.replays else dict(numbered)
         for place in sorted(2 * index for index in places.values()):
             _, _, number, sequence, log_time, publish_time = MESSAGE_HEAD.unpack(self.parts[place])
-            yield Entry(*self.numbering.names[number], log_time, publish_time, sequence, self.parts[place + 1])
+            yield Entry(*self.numbering.names[number], log_time, publish_time, sequence, bytes(self.parts[place + 1]))
 
 
-def _log_time(head: bytes) -> int:
+def _log_time(head: bytes | Raw) -> int:
     log_time: int = MESSAGE_FIELDS.unpack_from(head, MESSAGE_HEAD.size - MESSAGE_FIELDS.size)[2]
     return log_time

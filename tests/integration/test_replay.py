@@ -14,6 +14,7 @@ import msgpack
 import msgspec
 import pytest
 from conftest import Appliance, wait_for
+from msgspec import Raw
 from serving import serving
 
 from bus.agent import Agent, on
@@ -55,7 +56,7 @@ def in_log(appliance: Appliance, *topics: str, replay: bool) -> list[tuple[str, 
 def record(appliance: Appliance) -> None:
     """Some thousand events: two sources, four topics, two runs, one of a publisher that numbers nothing and one of a newer version."""
     first, second = appliance.connect("first"), appliance.connect("second")
-    data = encode_data({"celsius": 21.5, "field": "of a newer version"})
+    data = Raw(encode_data({"celsius": 21.5, "field": "of a newer version"}))
     with first.publisher.lock:
         foreign = pack_frame(
             "lab.foreign", [encode_envelope("lab.foreign", Envelope(source="thermometer", time=1, data=msgspec.Raw(data)))]

@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+from msgspec import Raw
+
 from agents.recorder.committer import Committer
 from agents.recorder.intake import Intake
 from bus.address import Addresses, Plane
@@ -50,7 +52,7 @@ class Speaker:
     def publish(self, topic: str, token: int) -> int | None:
         """The event's seq, None where there was no room. Never waits for it."""
         try:
-            event_id = self.publisher.publish_raw(topic, Delivery.DURABLE, encode_data({"token": token}), timeout=0)
+            event_id = self.publisher.publish_raw(topic, Delivery.DURABLE, Raw(encode_data({"token": token})), timeout=0)
         except BusFull:
             return None
         seq = int(event_id.rpartition("/")[2])
