@@ -11,14 +11,16 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from bus.wire import Envelope, Recorded
 
-HELD_EVENTS = 1000
+HELD_EVENTS = 2000
 """Events that wait for older ones of their stream. What comes above that is left in the log, to be fetched from there."""
 PATIENCE = 5.0
 """Seconds without progress after which a gap is reported and passed over: no subscriber waits for ever."""
 RETRY_SECONDS = 0.2
 """Between two questions to a recorder that does not answer."""
+REST_SECONDS = 0.02
+"""Between two readings of the log to its end: one that follows the other closely costs as much and finds little."""
 MOST_STREAMS = 10_000
-"""Publishers that are remembered, the one heard first forgotten first."""
+"""Publishers that are remembered, the one that was silent for longest forgotten first."""
 
 Key = tuple[str, int]
 """A stream: its source and epoch."""
@@ -62,6 +64,7 @@ class _Followed(Generic[E]):
     missing: dict[str, int] = field(default_factory=dict)
     held: list[E] = field(default_factory=list)
     waiting_since: float = 0.0
+    heard: float = 0.0
 
     @property
     def is_behind(self) -> bool:
@@ -106,23 +109,27 @@ class Gaps(Generic[E]):
         """Whether something waits for older events, or is known to be missing."""
         return bool(self._behind) or self._suspect is not None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing that arrives could be held any more: the log is the way to it."""
+        return self._held >= HELD_EVENTS
+
     def is_past(self, arrival: E) -> bool:
         """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself.
 
-        A stream that the table lacks has ended, or has just begun: what is read of it is not delivered again.
+        A stream that the table lacks has ended, or has just begun: what is read of it is not delivered again, nor what has arrived read.
         """
         key = (arrival.envelope.source, arrival.envelope.epoch)
         if self._table is not None and key in self._table:
             return arrival.envelope.seq <= self._table[key]
-        stream = self._streams.get(key) or self._begin(key)
-        stream.deliver(arrival)
-        return True
+        return self._is_missing(arrival)
 
     def arrive(self, arrival: E, now: float) -> bool:
         """Whether this event is to be delivered now: not if it was before, or has to wait for older ones."""
         topic, envelope = arrival.topic, arrival.envelope
         key = (envelope.source, envelope.epoch)
         stream = self._streams.get(key) or self._begin(key)
+        stream.heard = now
         last = stream.delivered.get(topic)
         if last is None:
             last = envelope.prev if stream.base is None else stream.base
@@ -136,8 +143,11 @@ class Gaps(Generic[E]):
 
     def announced(self, recorder: int, recorded: Recorded, now: float) -> None:
         """Take the recorder's word (its epoch, and what it committed): what it has and we do not was lost on the way."""
-        known, self._group = self._group, (recorder, recorded.group)
-        follows = known is None or (known[0] == recorder and recorded.group - known[1] in (0, 1))
+        known = self._group
+        if known is not None and known[0] == recorder and recorded.group < known[1]:
+            return  # it waited in the socket since before the subscription's table was made
+        self._group = (recorder, recorded.group)
+        follows = known is None or (known[0] == recorder and recorded.group - known[1] <= 1)
         if self._end is None:
             self._end = recorded.after
         if not follows or recorded.streams is None:
@@ -166,9 +176,9 @@ class Gaps(Generic[E]):
         if self._end is None or end > self._end:
             self._end = end
         if not exhausted:
-            self._wait_anew(now, [stream for stream in self._behind.values() if stream.missing])  # the log is being read
-        elif not fresh:
-            self._ask_at = now + RETRY_SECONDS
+            self._wait_anew(now)  # the log is being read
+        else:
+            self._ask_at = now + (REST_SECONDS if fresh else RETRY_SECONDS)
         if exhausted and end >= self._suspect_until:
             self._suspect = None
         return fresh + self._release_known()
@@ -178,7 +188,7 @@ class Gaps(Generic[E]):
         gaps: list[Gap] = []
         freed: list[E] = []
         if now - self._looked > PATIENCE:  # this process stood still: it has not waited, and nobody could have answered it
-            self._wait_anew(now, self._behind.values())
+            self._wait_anew(now)
         self._looked = now
         if self._suspect is not None and now - self._suspect >= PATIENCE:
             self._suspect = None
@@ -189,23 +199,28 @@ class Gaps(Generic[E]):
                 gaps += self._pass_over(key, stream, freed)
         return gaps, freed
 
-    def _wait_anew(self, now: float, streams: Iterable[_Followed[E]]) -> None:
+    def _wait_anew(self, now: float) -> None:
         self._suspect = None if self._suspect is None else now
-        for stream in streams:
+        for stream in self._behind.values():
             stream.waiting_since = now
 
     def _begin(self, key: Key) -> _Followed[E]:
         base = None if self._table is None else self._table.get(key, 0)
+        if len(self._streams) >= MOST_STREAMS:
+            self._forget()
         stream = self._streams[key] = _Followed(base)
-        while len(self._streams) > MOST_STREAMS:
-            oldest = next(iter(self._streams))
-            del self._streams[oldest]
-            self._held -= len(self._behind.pop(oldest, stream).held)
         return stream
+
+    def _forget(self) -> None:
+        """Make room: of those that wait for nothing, the tenth that was silent for longest goes."""
+        idle = sorted((stream.heard, key) for key, stream in self._streams.items() if key not in self._behind)
+        for _, key in idle[: MOST_STREAMS // 10] or [(0.0, next(iter(self._streams)))]:
+            del self._streams[key]
+            self._held -= len(self._behind.pop(key).held) if key in self._behind else 0
 
     def _hold(self, key: Key, stream: _Followed[E], arrival: E, now: float) -> None:
         self._fall_behind(key, stream, now)
-        if self._held < HELD_EVENTS:
+        if not self.is_full:
             stream.held.append(arrival)
             self._held += 1
 
@@ -236,10 +251,21 @@ class Gaps(Generic[E]):
         return True
 
     def _release_known(self) -> list[E]:
-        """The held events of every stream of which nothing is known to be missing, unless anything may be."""
-        if self._suspect is not None:
-            return []
-        return [each for key, stream in list(self._behind.items()) if not stream.missing for each in self._release(key, stream)]
+        """The held events of every stream of which nothing else is known to be missing, unless anything may be."""
+        freed: list[E] = []
+        for key, stream in list(self._behind.items()):
+            self._drop_delivered(stream)
+            newest = {arrival.topic: arrival.envelope.seq for arrival in stream.held}
+            if self._suspect is None and all(seq <= newest.get(topic, 0) for topic, seq in stream.missing.items()):
+                freed += self._release(key, stream)
+        return freed
+
+    def _drop_delivered(self, stream: _Followed[E]) -> None:
+        """Make room for what arrives: the log has overtaken what has been held for long."""
+        held = stream.held
+        if held and held[0].envelope.seq <= stream.last(held[0].topic):
+            stream.held = [arrival for arrival in held if arrival.envelope.seq > stream.last(arrival.topic)]
+            self._held -= len(held) - len(stream.held)
 
     def _release(self, key: Key, stream: _Followed[E]) -> list[E]:
         """The held events that nothing older is known to be missing before."""

@@ -30,6 +30,9 @@ MAX_ATTACHMENT = 16 * 1024 * 1024
 """Bytes of one attachment frame on a LATEST topic."""
 MAX_ATTACHMENTS = 16
 
+CONTROL_PREFIXES = ("command.", "reply.", "bus.")
+"""What the topics of the control stream begin with."""
+
 _NUL = b"\0"
 _HEAD = 2  # bytes of a frame of one event beside its topic and its map: the NUL and the array's header
 _FIXED_ARRAY = 15  # the longest array whose MessagePack header is one byte
@@ -259,7 +262,7 @@ def stream_of(topic: str, plane: Delivery) -> str:
     """The kind of stream that a topic's seq counts in: `durable`, `latest` or `control`."""
     if plane is Delivery.LATEST:
         return "latest"
-    return "control" if topic.startswith(("command.", "reply.", "bus.")) else "durable"
+    return "control" if topic.startswith(CONTROL_PREFIXES) else "durable"
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from bus import gap
 from bus.gap import HELD_EVENTS, PATIENCE, Gap, Gaps
 from bus.wire import Envelope, Recorded
 
@@ -261,3 +262,57 @@ def test_the_time_in_which_the_subscriber_itself_stood_still_is_no_waiting() -> 
     follower.fetch()
 
     assert follower.delivered == [1, 2, 3]
+
+
+def test_an_announcement_from_before_the_table_is_no_news() -> None:
+    follower, events = Follower(), Publisher().events(1)
+    follower.gaps = Gaps(lambda _: True, {}, 0, (RECORDER, 10))
+    follower.gaps.announced(RECORDER, Recorded(group=8, after=0, end=0, streams=[]), 0.0)
+    assert not follower.gaps.is_behind
+    follower.gaps.announced(RECORDER, Recorded(group=11, after=0, end=0, streams=[]), 0.0)
+    follower.arrive(*events)
+
+    assert not follower.gaps.is_behind
+    assert follower.delivered == [1]
+
+
+def test_what_has_arrived_is_not_delivered_again_as_history() -> None:
+    for table in (None, {("power", 9): 1}):
+        follower, events = Follower(), Publisher().events(3)
+        follower.gaps = Gaps(lambda _: True, table)
+        follower.arrive(*events[:2])
+
+        assert [follower.gaps.is_past(event) for event in events] == [False, False, True]
+        follower.arrive(*events)
+        assert follower.delivered == [1, 2]
+
+
+def test_nothing_is_given_up_while_the_log_is_being_read() -> None:
+    follower, events = Follower(), Publisher().events(200)
+    follower.record(*events[:100], heard=False)
+    follower.record(*events[100:150], heard=False)
+    follower.announce({}, 100)  # one is missing: anything may be
+    follower.arrive(*events[190:])
+    for _ in range(14):
+        follower.fetch(limit=10)
+        follower.wait(PATIENCE / 4)
+    follower.record(*events[150:])
+    while follower.fetch(limit=10):
+        follower.wait(PATIENCE / 4)
+
+    assert follower.given_up == []
+    assert follower.delivered == list(range(1, 201))
+
+
+def test_a_publisher_that_is_heard_again_and_again_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gap, "MOST_STREAMS", 100)
+    follower, events = Follower(), Publisher().events(500)
+    for number, event in enumerate(events):
+        follower.now += 1
+        follower.arrive(event)
+        once = Envelope(source="cli", epoch=number + 1, seq=1, time=1, data=Raw(b"\xc0"))
+        assert follower.gaps.arrive(Event("a.b", once), follower.now)
+        assert len(follower.gaps._streams) <= 100
+    follower.arrive(*events)
+
+    assert follower.delivered == list(range(1, 501))
