@@ -55,7 +55,7 @@ class Streams(Struct, frozen=True, kw_only=True):
 
 
 class StreamTable(Struct, frozen=True, kw_only=True):
-    """`streams` are (source, epoch, last seq) of publishers that have not said goodbye, in their order; `more`: another page follows.
+    """`streams` are (source, epoch, last seq) of publishers that are there or left just now, in their order; `more`: another page follows.
 
     At log time `end`, or a little later. `epoch` is the recorder's, `group` its last announcement (`bus.recorded`).
     """

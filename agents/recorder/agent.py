@@ -108,9 +108,9 @@ class Recorder(Agent):
 
     async def close(self) -> None:
         await asyncio.to_thread(self.committer.close)
-        self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
         await asyncio.to_thread(self.projector.close)
         await asyncio.to_thread(self.compactor.close)
+        self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
         await asyncio.to_thread(self.recording.close)
 
     @every(seconds=PLACE_SECONDS / 2)
@@ -192,9 +192,11 @@ class Recorder(Agent):
 
     def _on_fatal(self, error: Exception) -> None:
         """A recorder without its threads would acknowledge nothing for ever: end, and let the supervisor start another."""
-        self.log.error("a thread of the recorder ended", exc_info=error)
-        self._trouble("log", f"a thread ended: {error}")
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            self.log.error("a thread of the recorder ended", exc_info=error)
+            self._trouble("log", f"a thread ended: {error}")
+        finally:  # also where what broke the thread breaks this
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_projected(self, files: RunFiles) -> None:
         before = self.recording.last(system.PROJECTED.name)

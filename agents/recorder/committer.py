@@ -31,6 +31,10 @@ BUSY_EVENTS = 16
 """A group of this many says that more are to come, and the next one may wait for company."""
 BUSY_SECONDS = 0.004
 """Between two groups under load."""
+FEW_SECONDS = 0.002
+"""Between two groups where several events come in a group: an event that comes alone is synced at once."""
+ANNOUNCE_SECONDS = 0.01
+"""Between two announcements: each wakes every subscriber."""
 REPEAT_SECONDS = 1.0
 """After which the acknowledgement of a stream that changed is sent once more, for who missed it."""
 MOST_NAMED = 48 * 1024
@@ -76,8 +80,9 @@ class Committer:
         self._group = 0
         self._end = log.end
         self._announced: Recorded | None = None
-        self._say_again = 0.0
+        self._announced_at = 0.0
         self._stopping = threading.Event()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     @property
@@ -96,21 +101,22 @@ class Committer:
     def tap(self, topic: str, event_map: bytes, envelope: Envelope) -> None:
         """Take one durable event of the recorder itself, which needs no hub to reach its own log.
 
-        What is said while a group is being gathered (a gap) belongs into it; everything else into the next one, since an
-        acknowledgement may only follow a commit.
+        What is said while a group is being gathered (a gap) belongs into it, behind what was said before; everything else into
+        the next one, since an acknowledgement may only follow a commit. After `close` it is appended for whoever closes the log.
         """
-        event = Received(topic, Delivery.DURABLE, Raw(event_map), envelope)
-        if self._gathering and threading.current_thread() is self._thread:
-            self._intake.take_own(event)
+        self._own.append(Received(topic, Delivery.DURABLE, Raw(event_map), envelope))
+        if self._closed or (self._gathering and threading.current_thread() is self._thread):
+            self._take_own()
         else:
-            self._own.append(event)
-            with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
-                os.write(self._wake_write, b"o")
+            self._wake()
 
     def close(self) -> None:
-        """Commit what has arrived, and end."""
+        """Commit what has arrived, and end. What the recorder says from then on is appended at once, to be synced with the log's end."""
         self._stopping.set()
         self._thread.join()
+        with self._publisher.lock:  # `tap` is called under it
+            self._closed = True
+            self._take_own()
         self._subscriber.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -131,25 +137,39 @@ class Committer:
 
         Where many come, it follows the last one at a distance: a sync costs the same for few events as for many.
         """
-        self._subscriber.wait(0 if self._stopping.is_set() else _POLL)
-        if self.is_busy:
-            clock.sleep(max(self._committed + BUSY_SECONDS - clock.monotonic(), 0.0))
+        self._subscriber.wait(self._patience())
+        if self._taken > 1:
+            distance = BUSY_SECONDS if self.is_busy else FEW_SECONDS
+            clock.sleep(max(self._committed + distance - clock.monotonic(), 0.0))
         until = clock.monotonic() + GROUP_SECONDS
-        self._gathering = True
         taken = 0
-        while events := self._subscriber.drain(BATCH_FRAMES):
-            for event in events:
-                self._intake.take(event)
-            taken += len(events)
-            if taken >= GROUP_EVENTS or clock.monotonic() >= until:
-                break
-        self._gathering = False
+        self._gathering = True
+        try:
+            while events := self._subscriber.drain(BATCH_FRAMES):
+                for event in events:
+                    self._intake.take(event)
+                taken += len(events)
+                if taken >= GROUP_EVENTS or clock.monotonic() >= until:
+                    break
+        finally:
+            self._gathering = False
         self._taken = taken
         return taken + self._take_own()
 
+    def _patience(self) -> float:
+        """Seconds to wait for events: not past the time at which the last group may be announced."""
+        if self._stopping.is_set():
+            return 0.0
+        return max(self._announced_at + ANNOUNCE_SECONDS - self._committed, 0.001) if self._intake.moved else _POLL
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
+            os.write(self._wake_write, b"o")
+
     def _take_own(self) -> int:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_read, 4096)
+        if not self._closed:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_read, 4096)
         waiting = len(self._own)
         for _ in range(waiting):
             self._intake.take_own(self._own.popleft())
@@ -185,13 +205,14 @@ class Committer:
     def _announce(self) -> None:
         """Tell subscribers what is on disk, so that they see what they missed; without news, once a second what was said last."""
         now = clock.monotonic()
+        wait = ANNOUNCE_SECONDS if self._intake.moved else REPEAT_SECONDS
+        if now < self._announced_at + wait and not self._stopping.is_set():
+            return
         if self._intake.moved:
             self._group += 1
             self._announced = Recorded(group=self._group, after=self._end, end=self._log.end, streams=self._moved())
             self._end = self._announced.end
-        elif now < self._say_again:
-            return
-        self._say_again = now + REPEAT_SECONDS
+        self._announced_at = now
         if self._announced is not None:
             self._publisher.send_control(RECORDED, self._announced)
 

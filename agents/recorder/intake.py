@@ -135,7 +135,7 @@ class Intake:
         """Whether another stream may begin; forgets one whose publisher is gone, where the table is full."""
         if len(self.streams) < MOST_STREAMS:
             return True
-        gone = (key for key, stream in self.streams.items() if not stream.held and not self._is_listening(key[0]))
+        gone = (key for key in self.streams if not self._is_listening(key[0]))
         oldest = next(gone, None)
         if oldest is not None:
             self.end(oldest)

@@ -11,9 +11,12 @@ PAGE_STREAMS = 1000
 
 
 def streams(log: Log, epoch: int, group: int, after: tuple[str, int]) -> StreamTable:
-    """One page of the table of streams, as it is on disk. The log's end is read first: what is recorded meanwhile is above it."""
+    """One page of the table of streams, as it is on disk. The log's end is read first: what is recorded meanwhile is above it.
+
+    Streams that ended just now are in it too: of them a subscriber may still find something in its socket.
+    """
     end = log.end
-    behind = sorted((key, last) for key, last in dict(log.committed).items() if key > after)
+    behind = sorted((key, last) for key, last in {**log.ended, **log.committed}.items() if key > after)
     page = [(source, number, last) for (source, number), last in behind[:PAGE_STREAMS]]
     return StreamTable(epoch=epoch, group=group, end=end, streams=page, more=len(behind) > PAGE_STREAMS)
 

@@ -30,6 +30,7 @@ from bus.wire import Envelope
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_SECONDS = 3600.0
+_MOST_ENDED = 1000
 _CLOSED_AT_ONCE = 4 * 1024 * 1024  # bytes: rewriting more would keep a shutdown waiting
 _FIELDS = MESSAGE_FIELDS.size
 _SEQUENCE = 2**32 - 1
@@ -46,7 +47,7 @@ class Committed(NamedTuple):
 class Log:
     """The one writer of a log's folder.
 
-    `committed` is the table of durable streams, (source, epoch) -> last seq synced.
+    `committed` is the table of durable streams, (source, epoch) -> last seq synced; `ended` has the last of those that left it.
     `repairs` says what the start had to cut or set aside: it belongs in front of the operator.
     """
 
@@ -54,6 +55,7 @@ class Log:
         recovered = recover(folder)
         self.repairs: Sequence[Repair] = recovered.repairs
         self.committed = recovered.streams
+        self.ended: dict[Stream, int] = {}
         self._folder = folder
         self._schemas = schemas
         self._segment_bytes = segment_bytes
@@ -236,8 +238,10 @@ class Log:
 
     def _move_streams(self, group: Pending) -> None:
         self.committed.update(group.streams)
-        for stream in group.ended:
-            self.committed.pop(stream, None)
+        for stream in group.ended & self.committed.keys():
+            self.ended[stream] = self.committed.pop(stream)
+        while len(self.ended) > _MOST_ENDED:
+            del self.ended[next(iter(self.ended))]
 
 
 def _live(number: int, contents: Contents) -> Live:

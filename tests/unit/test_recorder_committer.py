@@ -16,6 +16,7 @@ from agents.recorder.committer import Committer
 from agents.recorder.intake import Intake
 from bus.log.errors import LogWriteError
 from bus.log.log import Committed, Log
+from bus.log.reader import read_folder
 from bus.subscriber import Received
 from bus.wire import Ack, Recorded
 
@@ -49,6 +50,7 @@ class Outbox:
         self.sent: list[tuple[str, int, int]] = []
         self.announced: list[tuple[Recorded, int]] = []
         self.acknowledged = threading.Event()
+        self.lock = threading.RLock()
         self._log = log
 
     def send_control(self, topic: str, data: Ack | Recorded) -> None:
@@ -90,11 +92,18 @@ class Bench:
 
     def on_degraded(self, reason: str | None) -> None:
         self.degraded.append(reason)
-        event = received("agent.state", {}, len(self.degraded), source="recorder")
-        self.committer.tap(event.topic, bytes(event.event_map), event.envelope)
+        self.say(len(self.degraded))
 
-    def end(self) -> None:
+    def say(self, seq: int) -> None:
+        """Publish an event of the recorder's own."""
+        event = received("agent.state", {}, seq, source="recorder")
+        with self.outbox.lock:
+            self.committer.tap(event.topic, bytes(event.event_map), event.envelope)
+
+    def end(self, last_words: int = 0) -> None:
         self.committer.close()
+        for seq in range(1, last_words + 1):
+            self.say(seq)
         self.failures = 0
         self.log.close()
 
@@ -122,3 +131,29 @@ def test_told_to_stop_while_the_disk_refuses_it_stops(tmp_path: Path, monkeypatc
 
     assert bench.outbox.sent == []
     assert bench.degraded == ["no space left"]
+
+
+def test_what_the_recorder_says_after_its_committer_has_ended_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, failures=0, count=1)
+    bench.end(last_words=3)
+
+    recorded = [(entry.topic, entry.sequence) for entry in read_folder(tmp_path / "log")]
+    assert recorded == [("train.step", 1), *(("agent.state", seq) for seq in (1, 2, 3))]
+    assert bench.fatal == []
+
+
+def test_what_ended_the_thread_does_not_meet_who_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, failures=0, count=0)
+    reported = threading.Event()
+
+    def report(error: Exception) -> None:
+        bench.say(1)
+        reported.set()
+
+    monkeypatch.setattr(bench.committer, "_on_fatal", report)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.log, "append", lambda *_: 1 / 0)
+        bench.inbox.batches.put([received("train.step", {}, 1)])
+        assert reported.wait(10)
+    bench.end()
+    assert [entry.topic for entry in read_folder(tmp_path / "log")] == ["agent.state"]

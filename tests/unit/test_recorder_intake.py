@@ -192,11 +192,12 @@ def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPat
 def test_a_full_table_forgets_who_is_gone_before_it_refuses_a_newcomer(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_STREAMS", 2)
     desk = Desk(log)
-    for source in ("gone", "trainer"):
-        desk.intake.take(received("train.step", {}, 1, source=source))
+    for source, seq in (("gone", 3), ("trainer", 1)):
+        desk.intake.take(received("train.step", {}, seq, source=source))
 
     desk.intake.take(received("train.step", {}, 1, source="new"))
     assert desk.rejected == []
+    assert desk.intake.held == 0, "nor does what waited for the gone one's missing events stay"
     assert {source for source, _ in desk.intake.streams} == {"trainer", "new"}
 
 

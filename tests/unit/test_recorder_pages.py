@@ -105,3 +105,15 @@ def test_last_is_the_newest_of_each_topic(tmp_path: Path) -> None:
     assert [topic for topic, *_ in events] == ["test.blob", "train.step"]
     assert bytes(events[0][3]) == bytes(newest.event_map)
     recording.log.close()
+
+
+def test_the_table_of_streams_has_who_left_just_now(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.steps(1, 3, "r1")
+    key = next(iter(recording.log.streams))
+    recording.log.end_stream(*key)
+    recording.log.commit()
+
+    assert recording.log.streams == {}
+    assert past.streams(recording.log, 1, 1, ("", 0)).streams == [(*key, 3)]
+    recording.log.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,7 +127,6 @@ class World:
     def stop_recorder(self) -> None:
         if self.recorder is not None and not self.disk.failures:
             self.recorder.stop()
-            self._lose_own_frames(self.recorder)
             self._note(self.recorder.speaker)
             self.recorder = None
 
@@ -140,7 +138,6 @@ class World:
             self._work_until_killed(self.recorder, at)
         self._note(self.recorder.speaker)
         self.recorder.die(everything_sent_is_lost)
-        self._lose_own_frames(self.recorder)
         self.recorder = None
 
     def lose_power(self, at: str | None, survives: Survives, part: float) -> None:
@@ -252,15 +249,6 @@ class World:
             pass
         finally:
             self.disk.kill_at = None
-
-    def _lose_own_frames(self, recorder: Recorder) -> None:
-        """What a recorder says of itself is in its log without the network: its next one must not meet those frames.
-
-        It would record them twice, as a test of `test_delivery` shows.
-        """
-        xpub = recorder.speaker.xpub
-        xpub.leaving = deque(frame for frame in xpub.leaving if frame.startswith(b"bus.ack."))
-        xpub.late = deque((listener, frame) for listener, frame in xpub.late if frame.startswith(b"bus.ack."))
 
 
 def _die(frame: bytes) -> None:
