@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
 FETCH_TIMEOUT = 10.0
-FILL_TIMEOUT = 4.0
-"""Seconds that a subscriber with a gap waits for a page before it asks again."""
+FILL_TIMEOUT = 2.0
+"""Seconds that a subscriber with a gap waits for a page before it asks again: less than it has patience for."""
 TABLE_TIMEOUT = 2.0
 """Seconds that a subscription waits for a recorder that is there and does not answer."""
 FLUSH_ON_CLOSE = 2.0
@@ -176,10 +176,10 @@ class Client:
             _log.warning("the recorder does not say what it has: gaps before the first event of a stream are not seen", reason=str(error))
             return None
 
-    def fetch_missing(self, page: Fetch) -> Fetched | None:
-        """What a reader wants from the log, None where the recorder does not answer."""
+    def fetch_missing(self, page: Fetch, timeout: float) -> Fetched | None:
+        """What a reader wants from the log, None where the recorder does not answer within `timeout` seconds."""
         try:
-            return self.call(FETCH, page, timeout=FILL_TIMEOUT)
+            return self.call(FETCH, page, timeout=timeout)
         except BusError:
             return None
 
@@ -193,13 +193,15 @@ class Client:
             yield from reader.history(past)
             deadline = _after(timeout)
             while True:
-                if events := reader.take():
+                events = reader.take()
+                if (wanted := reader.wanted()) is not None:
+                    page = self.fetch_missing(wanted, FILL_TIMEOUT)
+                    events += reader.fill(page)
+                    deadline = deadline if page is None else _after(timeout)
+                if events:
                     yield from events
                     deadline = _after(timeout)
-                if (page := reader.wanted()) is not None:
-                    yield from reader.fill(self.fetch_missing(page))
-                    deadline = _after(timeout)
-                elif not events and not _wait(subscriber, reader, deadline):
+                elif wanted is None and not _wait(subscriber, reader, deadline):
                     return
         finally:
             subscriber.close()

@@ -11,7 +11,7 @@ import msgspec
 import zmq
 
 from bus.address import Addresses
-from bus.errors import AgentGone, BusTimeout, CommandRefused, CorruptFrame, NoHub, NoSuchAgent
+from bus.errors import AgentGone, BusError, BusTimeout, CommandRefused, CorruptFrame, NoHub, NoSuchAgent
 from bus.publisher import Publisher
 from bus.ring import FIRST_RESEND
 from bus.subscriber import Received, Rejection, Subscriber, subscription
@@ -99,6 +99,8 @@ class Connection:
         deadline = clock.monotonic() + timeout
         gone_since: float | None = None
         while (reply := self._replies[call_id]) is None:
+            if self._closed:
+                raise BusError(f"{self.publisher.source} was closed while it waited for {command.name}: the command may have run")
             now = clock.monotonic()
             gone_since = None if self._is_alive(listening) else gone_since or now
             if gone_since is not None and now - gone_since >= GONE_AFTER:

@@ -13,12 +13,12 @@ import structlog
 
 from bus.address import ipc_addresses
 from bus.agent import Agent, Timer
-from bus.client import Client
+from bus.client import FILL_TIMEOUT, Client
 from bus.dispatch import Dispatch, finished
 from bus.errors import BusError, BusFull, BusTimeout, NoHub
 from bus.gap import RETRY_SECONDS
 from bus.heartbeat import Pulse, manifest
-from bus.history import LAST
+from bus.history import LAST, Fetched
 from bus.home import Home
 from bus.lifecycle import HEARTBEAT, MANIFEST, REJECTED, STATE, STOPPED, AgentState, StateChanged, Stopped
 from bus.lock import hold
@@ -159,17 +159,21 @@ class Runtime:
             _log.error("leaving with events that are not on disk", reason=str(error))
 
     async def _read(self, subscriber: Subscriber, reader: Reader) -> None:
-        """Deliver what arrives, and what of it is lost on the way once the recorder has given it."""
+        """Deliver what arrives, and what of it is lost on the way once the recorder has given it: meanwhile all else goes on."""
+        page: asyncio.Future[Fetched | None] | None = None
         while True:
             for event in reader.take(_BATCH):
                 await self.dispatch.deliver(event)
-            if (page := reader.wanted()) is not None:
-                for event in reader.fill(await asyncio.to_thread(self.client.fetch_missing, page)):
+            if page is not None and page.done():
+                for event in reader.fill(page.result()):
                     await self.dispatch.deliver(event)
-            elif subscriber.wait(0):
+                page = None
+            if page is None and (wanted := reader.wanted()) is not None:
+                page = asyncio.ensure_future(asyncio.to_thread(self.client.fetch_missing, wanted, FILL_TIMEOUT))
+            if subscriber.wait(0):
                 await asyncio.sleep(0)
             else:
-                await _readable(subscriber, RETRY_SECONDS if reader.is_behind else None)
+                await _readable(subscriber, RETRY_SECONDS if reader.is_behind else None, page)
 
     async def _remember(self, reader: Reader) -> None:
         """The last values from before the start, as soon as there is a recorder to ask."""
@@ -208,11 +212,16 @@ class Runtime:
             await asyncio.sleep(LIVENESS_SECONDS)
 
 
-async def _readable(subscriber: Subscriber, seconds: float | None) -> None:
-    """Return when something may have arrived, or after so long. The descriptors stay readable until the socket is read, so only now."""
+async def _readable(subscriber: Subscriber, seconds: float | None, page: asyncio.Future[Fetched | None] | None) -> None:
+    """Return when something may have arrived, the page has come, or after so long.
+
+    The descriptors stay readable until the socket is read, so they are looked at only now.
+    """
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     for descriptor in subscriber.filenos():
         loop.add_reader(descriptor, arrived.set)
+    if page is not None:
+        page.add_done_callback(lambda _: arrived.set())
     try:
         if not subscriber.wait(0):
             with contextlib.suppress(TimeoutError):
