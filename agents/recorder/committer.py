@@ -11,6 +11,7 @@ import threading
 import time as clock
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Raw
 
@@ -41,7 +42,11 @@ MOST_NAMED = 48 * 1024
 """Bytes of streams and topics that one announcement names; of a group with more, subscribers fetch what is theirs."""
 RETRY_SECONDS = 0.5
 """Between two attempts to write while the disk refuses."""
+HEADROOM = 100
+"""Calls below which the thread works. How deep data may nest depends on the stack: what is taken in here, all must be able to read."""
 _POLL = 0.1
+
+T = TypeVar("T")
 
 
 class Committer:
@@ -83,7 +88,7 @@ class Committer:
         self._announced_at = 0.0
         self._stopping = threading.Event()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread = threading.Thread(target=lambda: at_depth(HEADROOM, self._run), name="committer", daemon=True)
 
     @property
     def group(self) -> int:
@@ -227,3 +232,8 @@ class Committer:
             self._publisher.on_ack(ack)
         else:
             self._publisher.send_control(f"bus.ack.{source}", ack)
+
+
+def at_depth(calls: int, run: Callable[[], T]) -> T:
+    """Run below so many calls, each of them by way of C: some versions of Python count only those."""
+    return run() if calls == 0 else next(map(lambda _: at_depth(calls - 1, run), (None,)))

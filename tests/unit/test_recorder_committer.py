@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import queue
 import threading
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from recorded import open_log, received
 
 from agents.recorder import committer
-from agents.recorder.committer import Committer
+from agents.recorder.committer import HEADROOM, Committer, at_depth
 from agents.recorder.intake import Intake
+from bus.errors import CorruptFrame
 from bus.log.errors import LogWriteError
 from bus.log.log import Committed, Log
 from bus.log.reader import read_folder
 from bus.subscriber import Received
-from bus.wire import Ack, Recorded
+from bus.wire import Ack, Envelope, Recorded, decode_envelope, encode_envelope, pack_frame, split_frame
 
 
 class Inbox:
@@ -157,3 +160,34 @@ def test_what_ended_the_thread_does_not_meet_who_reports_it(tmp_path: Path, monk
         assert reported.wait(10)
     bench.end()
     assert [entry.topic for entry in read_folder(tmp_path / "log")] == ["agent.state"]
+
+
+def nested(depth: int) -> bytes:
+    """A frame of one event whose data are so many arrays, one in the other."""
+    data = b"\x91" * depth + b"\xc0"
+    return pack_frame("lab.nest", [encode_envelope("lab.nest", Envelope(source="lab", time=1, epoch=1, seq=1, data=Raw(data)))])
+
+
+def deepest(taken: Callable[[bytes], bool]) -> int:
+    """How deep the deepest event is that is taken."""
+    return bisect_left(range(20_000), True, key=lambda depth: not taken(nested(depth))) - 1
+
+
+def is_read(frame: bytes) -> bool:
+    try:
+        topic, maps = split_frame(frame)
+        decode_envelope(topic, maps[0])
+    except CorruptFrame:
+        return False
+    return True
+
+
+def test_what_is_taken_in_nests_less_deep_than_readers_can_read() -> None:
+    taken: list[int] = []
+    thread = threading.Thread(target=lambda: at_depth(HEADROOM, lambda: taken.append(deepest(is_read))))
+    thread.start()
+    thread.join(30)
+
+    assert taken[0] > 100
+    assert is_read(nested(taken[0] + 10)), "a page of the log wraps an event in a few arrays more"
+    assert at_depth(HEADROOM // 2, lambda: is_read(nested(taken[0])))
