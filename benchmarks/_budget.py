@@ -6,11 +6,12 @@ Everything runs in this process, over a real hub, socket and log; what a process
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from bus.client import Client
 from bus.gap import Gaps
 from bus.home import Home
 from bus.hub import Hub
+from bus.log.compaction import compact
 from bus.log.log import Log
 from bus.ring import Ring
 from bus.subscriber import Received, subscription
@@ -49,19 +51,19 @@ Stage = tuple[str, str, Callable[[], float]]
 
 def stages(repeats: int, cpu: list[Figures]) -> list[Figures]:
     """Medians of `repeats` measurements of each stage; the hub's is its CPU time in the streams that were measured before."""
-    with tempfile.TemporaryDirectory(prefix="zp-bench-") as folder, _hub(Path(folder)) as addresses:
-        client = Client("budget", addresses, batching=False)
-        try:
-            client.await_ready(TIMEOUT)
-            reader = _subscribe(client)
-            measured = [*_publishing(client, reader), *_reading(client, reader), *_recording(Path(folder))]
-            rows = [_row(who, what, statistics.median(measure() for _ in range(repeats))) for who, what, measure in measured]
-        finally:
-            client.abandon()
+    with (
+        tempfile.TemporaryDirectory(prefix="zp-bench-") as folder,
+        _hub(Path(folder)) as addresses,
+        _client(addresses, batching=False) as client,
+        _client(addresses, batching=True) as batching,
+    ):
+        reader = _subscribe(client)
+        measured = [*_publishing(client, batching, reader), *_reading(client, reader), *_recording(Path(folder))]
+        rows = [_row(who, what, statistics.median(measure() for _ in range(repeats))) for who, what, measure in measured]
     return [*rows, *_hub_share(cpu)]
 
 
-def _publishing(client: Client, reader: Socket) -> Iterator[Stage]:
+def _publishing(client: Client, batching: Client, reader: Socket) -> Iterator[Stage]:
     body = body_of(SIZE, EVENTS)
     readings = [Reading(number=number, value=0.5, name="bench", body=body) for number in range(EVENTS)]
     data = encode_data(readings[-1])
@@ -74,7 +76,8 @@ def _publishing(client: Client, reader: Socket) -> Iterator[Stage]:
     yield "publisher", "keep it in the ring", lambda: _fill_ring(event_map)
     yield "publisher", "pack a frame", lambda: _each(lambda _: pack_frame(TOPIC.name, [event_map]))
     yield "publisher", "send", lambda: _sent_and_read(client, reader, frame)[0]
-    yield "publisher", "publish, as a whole (its threads beside it)", lambda: _publish(client, reader, readings)
+    yield "publisher", "publish as a whole, a frame each (CPU time of the thread)", lambda: _publish(client, reader, readings)
+    yield "publisher", "publish as a whole, batched (CPU time of the thread)", lambda: _publish(batching, reader, readings)
 
 
 def _reading(client: Client, reader: Socket) -> Iterator[Stage]:
@@ -92,6 +95,7 @@ def _recording(folder: Path) -> Iterator[Stage]:
     epochs = itertools.count(1)
     yield "recorder", "decide, and append to the log's buffer", lambda: _record(folder / "log", frame, next(epochs))[0]
     yield "recorder", "write and sync a group of 1,000", lambda: _record(folder / "log", frame, next(epochs))[1]
+    yield "recorder", "compress a closed segment, later, when it is quiet", lambda: _compress(folder / f"closed-{next(epochs)}")
 
 
 def _hub_share(cpu: list[Figures]) -> list[Figures]:
@@ -147,11 +151,16 @@ def _sent_and_read(client: Client, reader: Socket, frame: bytes) -> tuple[float,
 
 
 def _publish(client: Client, reader: Socket, readings: list[Reading]) -> float:
-    """ns of Client.publish, acknowledged afterwards as a recorder would."""
-    taken = _each_of(lambda reading: client.publish(TOPIC, reading), readings)
+    """ns of Client.publish, acknowledged afterwards as a recorder would. CPU time: the wait for a core is not its cost."""
+    began = time.thread_time_ns()
+    for reading in readings:
+        client.publish(TOPIC, reading)
+    taken = time.thread_time_ns() - began
     client.publisher.on_ack(Ack(epoch=client.publisher.epoch, last=client.publisher.ring.last))
-    _read_all(reader)
-    return taken
+    time.sleep(ARRIVED)
+    while reader.poll(0):
+        reader.recv()
+    return taken / len(readings)
 
 
 def _read_all(reader: Socket) -> float:
@@ -178,6 +187,21 @@ def _record(folder: Path, frame: bytes, epoch: int) -> tuple[float, float]:
         log.close()
 
 
+def _compress(folder: Path) -> float:
+    """ns of the rewrite for each event of a segment, whose bodies are noise: it does not compress."""
+    count, size = 4 * EVENTS, len(body_of(SIZE, EVENTS))
+    with closing(Log.open(folder, {TOPIC.name: Reading}, segment_bytes=count * SIZE)) as log:
+        for number in range(count):
+            envelope = _envelope(encode_data(Reading(number=number, value=0.5, name="bench", body=os.urandom(size))), number)
+            log.append(TOPIC.name, Delivery.DURABLE, encode_envelope(TOPIC.name, envelope), envelope)
+            if (number + 1) % EVENTS == 0:
+                log.commit()
+        log.commit()  # which ends the segment, full as it is
+        began = time.perf_counter_ns()
+        compact(folder)
+        return (time.perf_counter_ns() - began) / count
+
+
 def _subscribe(client: Client) -> Socket:
     """A bare socket that reads the topic, closed with the client's context."""
     reader = client.context.socket(zmq.SUB)
@@ -191,6 +215,16 @@ def _subscribe(client: Client) -> Socket:
 
 def _refuse(*reason: object) -> None:
     raise ValueError(f"the budget's own events were refused: {reason}")
+
+
+@contextmanager
+def _client(addresses: Addresses, *, batching: bool) -> Iterator[Client]:
+    client = Client(f"budget-{'batched' if batching else 'single'}", addresses, batching=batching)
+    try:
+        client.await_ready(TIMEOUT)
+        yield client
+    finally:
+        client.abandon()
 
 
 @contextmanager

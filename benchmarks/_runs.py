@@ -29,7 +29,7 @@ class Streamed:
 
     sent: int
     received: int
-    disordered: int
+    disordered: int | None
     rate: float
     safe_rate: float
     cpu: dict[str, float]

@@ -24,6 +24,7 @@ from bus.errors import BusError, BusFull, BusTimeout
 from bus.event import event_id
 from bus.listeners import Listeners
 from bus.ring import Ring, Sent
+from bus.sockets import is_readable, publishing
 from bus.topic import NAME_PATTERN, Delivery, Topic
 from bus.wire import (
     Ack,
@@ -38,7 +39,6 @@ from bus.wire import (
     stream_of,
 )
 
-RECONNECT_MILLISECONDS = 10  # back 7 to 21 ms after a hub restart; libzmq's own 100 takes 73 to 185
 PUBLISH_TIMEOUT = 5.0
 """Seconds that a durable publish waits for room in the ring before it raises BusFull."""
 WARN_SECONDS = 0.5
@@ -68,7 +68,7 @@ class Publisher:
         self.published: dict[str, int] = {}
         self.dropped = 0
         self.listeners = Listeners(self.changed, addresses)
-        self.sockets = {plane: _xpub(context, addresses.plane(plane).inlet) for plane in Delivery}
+        self.sockets = {plane: publishing(context, addresses.plane(plane).inlet) for plane in Delivery}
         self.tap: Tap | None = None
         self._counters: dict[str, int] = {"latest": 0, "control": 0}
         self._previous: dict[str, int] = {}
@@ -332,20 +332,6 @@ class Publisher:
         """Read subscriptions, also after a send: it takes in what has arrived, and with it the edge that would wake the I/O thread."""
         socket = self.sockets[plane]
         with contextlib.suppress(zmq.Again):
-            while _is_readable(socket):
+            while is_readable(socket):
                 if self.listeners.hear(plane, socket.recv(zmq.NOBLOCK)):
                     self._send_again(self.ring.on_hub())
-
-
-def _xpub(context: zmq.Context[zmq.Socket[bytes]], inlet: str) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.XPUB)
-    socket.setsockopt(zmq.IMMEDIATE, 1)
-    socket.setsockopt(zmq.XPUB_NODROP, 1)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
-    socket.setsockopt(zmq.SNDHWM, 4000)
-    socket.connect(inlet)
-    return socket
-
-
-def _is_readable(socket: zmq.Socket[bytes]) -> bool:
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)

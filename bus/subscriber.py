@@ -13,9 +13,10 @@ from msgspec import Raw, Struct
 
 from bus.address import Addresses
 from bus.errors import CorruptFrame
-from bus.publisher import RECONNECT_MILLISECONDS, Publisher
+from bus.publisher import Publisher
+from bus.sockets import subscribing
 from bus.topic import Delivery
-from bus.wire import CONTROL_PREFIXES, MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_REPLY, Envelope, decode_envelope, split_frame
+from bus.wire import CONTROL_PREFIXES, MAX_ATTACHMENTS, Envelope, decode_envelope, split_frame
 
 _CONTROL = tuple(prefix.encode() for prefix in CONTROL_PREFIXES)
 _LOOK = 0.05  # seconds between two looks at a socket that is not read yet
@@ -31,9 +32,6 @@ class Received(Struct, frozen=True, gc=False):
     envelope: Envelope
     attachments: tuple[bytes, ...] = ()
 
-
-LATEST_MARK = 4000
-"""A LATEST reader drains to the newest, so its mark is never reached but while it stalls; libzmq would then drop the newest."""
 
 Rejection = Callable[[str, bytes, str], None]
 """Called with the claimed topic, the frame and the reason for each one that does not decode."""
@@ -69,7 +67,7 @@ class Subscriber:
     ) -> None:
         self._on_rejected = on_rejected
         self._newest_only = newest_only
-        self._sockets = {plane: _sub(context, addresses.plane(plane).outlet, plane, high_water_mark) for plane in planes}
+        self._sockets = {plane: subscribing(context, addresses.plane(plane).outlet, plane, high_water_mark) for plane in planes}
         self._poller = zmq.Poller()
         for socket in self._sockets.values():
             self._poller.register(socket, zmq.POLLIN)
@@ -153,13 +151,3 @@ class Subscriber:
 
 def _newest(events: list[Received]) -> list[Received]:
     return list({(event.envelope.source, event.topic): event for event in events}.values())
-
-
-def _sub(context: zmq.Context[zmq.Socket[bytes]], outlet: str, plane: Delivery, high_water_mark: int) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.SUB)
-    socket.setsockopt(zmq.SNDHWM, 0)  # subscriptions beyond 1,000 are silently lost otherwise
-    socket.setsockopt(zmq.RCVHWM, high_water_mark if plane is Delivery.DURABLE else LATEST_MARK)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_ATTACHMENT if plane is Delivery.LATEST else MAX_REPLY)
-    socket.connect(outlet)
-    return socket

@@ -36,13 +36,14 @@ class Result(Struct, frozen=True, kw_only=True):
     """What a role measured.
 
     A publisher: `count` events sent within `seconds`, from the first until all were as safe as the contender makes them.
-    A subscriber: `count` events received, `seconds` between the first and the last, `disordered` of them not above the one before.
+    A subscriber: `count` events received, `seconds` between the first and the last; `disordered` of them were not above the one before,
+    None where it does not look into them.
     A pinger: `count` round trips that came back, and how long they took, in ns, in no order.
     """
 
     count: int
     seconds: float = 0.0
-    disordered: int = 0
+    disordered: int | None = None
     round_trips: list[int] = []
 
 
