@@ -209,6 +209,7 @@ class _ProcessReplay:
             for entry in self._entries:
                 await self._tick(entry.log_time)
                 await self._feed(entry)
+                await asyncio.sleep(0)  # as in _tick
             while not self._until(self._harness.bus.events):  # noqa: ASYNC110  # a thread of the agent sets no asyncio event
                 await asyncio.sleep(0.01)
         finally:
@@ -222,6 +223,7 @@ class _ProcessReplay:
             self._now = self._due[timer]
             self._due[timer] += round(timer.seconds * 1e9)
             await self._harness.tick(timer.handler)
+            await asyncio.sleep(0)  # plain handlers never give way to the loop, which alone can see that time is up
         self._now = log_time
 
     async def _feed(self, entry: Entry) -> None:

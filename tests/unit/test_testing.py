@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ class Adder(Agent):
 class Doubler(Adder):
     name = "adder"
     scale = 2.0
+
+
+class Sleeper(Agent):
+    """Never gives way to the event loop."""
+
+    @on(READING)
+    def sleep(self, event: Event[Reading]) -> None:
+        time.sleep(event.data.value)
+
+    @every(seconds=0.5)
+    def tick(self) -> None:
+        time.sleep(0.01)
 
 
 def entry(topic: str, seconds: float, data: Any, seq: int = 0, **fields: Any) -> Entry:  # data and envelope as they come
@@ -191,6 +204,16 @@ def test_the_same_agent_agrees_with_its_record_and_a_changed_one_does_not(tmp_pa
 def test_an_agent_that_never_comes_to_its_end_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         replay_process(Adder, [reading(1.0, 1.0, 1)], tmp_path, until=lambda events: False, timeout=0.05)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [[reading(n / 1000, 0.01, n) for n in range(1, 100)], [reading(1.0, 0.0, 1), reading(61.0, 0.0, 2)]],
+    ids=["many entries", "many ticks between two"],
+)
+def test_an_agent_whose_handlers_are_plain_and_slow_is_given_up_too(tmp_path: Path, log: list[Entry]) -> None:
+    with pytest.raises(TimeoutError):
+        replay_process(Sleeper, log, tmp_path, timeout=0.1)
 
 
 def event(data: Struct, topic: str = "test.reading", **fields: Any) -> Event[Any]:
