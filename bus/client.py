@@ -141,6 +141,7 @@ class Client:
         self, patterns: list[str], since: str | float | None = None, timeout: float | None = None, *, last: bool = False
     ) -> Iterator[Received]:
         """As `events`, with the data still encoded. No pattern means everything."""
+        self._connection.check_process()
         after = None if since is None else since_time(since)
         if (last and not all(patterns)) or any(pattern.endswith(".") for pattern in patterns if last):
             raise ValueError(f"the last event of {patterns}: want names of topics")
@@ -219,7 +220,12 @@ class Client:
         return to_event(topic.name, found.envelope, topic.type) if found else None
 
     def close(self, flush: float = FLUSH_ON_CLOSE) -> None:
-        """Wait up to `flush` seconds until all is on disk, say goodbye and leave. Raises BusTimeout, after leaving, for what is not."""
+        """Wait up to `flush` seconds until all is on disk, say goodbye and leave. Raises BusTimeout, after leaving, for what is not.
+
+        In a forked child this does nothing, as `abandon`.
+        """
+        if self.publisher.is_forked:
+            return
         try:
             self.publisher.flush(flush)
         finally:

@@ -43,6 +43,7 @@ class Connection:
 
     def await_ready(self, timeout: float) -> None:
         """Return once both planes stand, and replies and acknowledgements can arrive. Raises NoHub, BusTimeout."""
+        self.check_process()
         # The inbox is unique and the last of our subscriptions in byte order, so it serves as the probe.
         self.publisher.listeners.wait(Delivery.DURABLE, subscription(f"reply.{self.inbox}"), timeout)
         self.publisher.listeners.wait(Delivery.LATEST, b"", timeout)
@@ -58,6 +59,7 @@ class Connection:
 
     def call_raw(self, command: Command[Request, Reply], request: bytes, timeout: float) -> msgspec.Raw:
         """As `call`, with request and result in MessagePack."""
+        self.check_process()
         listening = f"command.{command.agent}.".encode()
         with self.publisher.changed:
             self._await_listener(command, listening, timeout)
@@ -72,6 +74,11 @@ class Connection:
         if reply.error is not None:
             raise CommandRefused(reply.error.code, reply.error.message)
         return reply.result
+
+    def check_process(self) -> None:
+        """Before anything is waited for: in a forked child nobody reads what arrives. Raises BusError there."""
+        if self.publisher.is_forked:
+            raise BusError(f"{self.publisher.source} was connected before this process was forked: connect anew in the child")
 
     def close(self) -> None:
         """End the I/O thread, then the sockets. A second call does nothing, nor one in a forked child, where both are the parent's."""

@@ -140,6 +140,7 @@ class Publisher:
 
     def flush(self, timeout: float) -> None:
         """Return when everything published before is on disk. Raises BusTimeout."""
+        self._check_process()
         with self.changed:
             target = self.ring.last
             self._send_batch(clock.monotonic())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import select
 import signal
 import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -39,6 +41,37 @@ def step(n: int) -> train.Step:
 
 def recorded_steps(appliance: Appliance, topic: str = NUMBER.name) -> list[int]:
     return [msgpack.unpackb(entry.data)["data"]["step"] for entry in appliance.log(topic)]
+
+
+def in_forked_child(client: Client, use: Callable[[Client], object]) -> str:
+    """What `use` returns or raises in a child that is forked while another thread holds the client's lock."""
+    read, write = os.pipe()
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with client.publisher.lock:
+            held.set()
+            forked.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    if (child := os.fork()) == 0:
+        try:
+            os.write(write, str(use(client)).encode())
+        except Exception as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    forked.set()
+    holder.join(10)
+    ended, _, _ = select.select([read], [], [], 5)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as said:
+        assert ended, "the child hangs"
+        return said.read()
 
 
 def test_what_flush_returned_for_is_on_disk_once_and_in_order(appliance: Appliance) -> None:
@@ -322,19 +355,30 @@ def test_the_second_of_a_kind_exits_with_75(appliance: Appliance) -> None:
         assert "already running" in second.stderr + second.stdout
 
 
-def test_a_publisher_in_a_forked_child_is_refused(appliance: Appliance) -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda client: client.publish(NUMBER, number(1)),
+        lambda client: client.flush(1),
+        lambda client: client.call(system.STATUS, timeout=1),
+        lambda client: next(client.events(NUMBER, timeout=1)),
+        lambda client: client.await_ready(1),
+    ],
+    ids=["publish", "flush", "call", "events", "await_ready"],
+)
+def test_whatever_a_forked_child_wants_of_its_parent_s_client_is_refused(appliance: Appliance, use: Callable[[Client], object]) -> None:
     appliance.start("hub")
     client = appliance.connect()
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            client.publish(NUMBER, number(1))
-        except Exception as error:
-            os.write(write, str(error).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert b"fork" in os.read(read, 1000)
+
+    assert "fork" in in_forked_child(client, use)
+
+
+def test_closing_in_a_forked_child_does_nothing_and_ends(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client = appliance.connect()
+    client.publish(NUMBER, number(1))
+
+    assert in_forked_child(client, Client.close) == "None"
 
 
 @pytest.mark.parametrize("number_", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
