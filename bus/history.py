@@ -17,6 +17,7 @@ from bus.wire import Count, decode_envelope, stream_of
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _FOREIGN_EVENTS = 1000  # how many events without a seq are remembered, oldest forgotten first
+_STREAMS = 1000  # how many LATEST and control streams are: each command line that calls is a new one
 
 
 class Fetch(Struct, frozen=True, kw_only=True):
@@ -110,7 +111,10 @@ def whole_table(ask: Callable[[Streams], StreamTable]) -> StreamTable:
 
 
 class Seen:
-    """Which LATEST and control events were delivered already, by the highest seq; foreign events, which have none, by their bytes."""
+    """Which LATEST and control events were delivered already, by the highest seq; foreign events, which have none, by their bytes.
+
+    An event comes twice only where history and live events join, so what was silent longest can be forgotten.
+    """
 
     def __init__(self) -> None:
         self._highest: dict[tuple[str, int, str], int] = {}
@@ -122,10 +126,11 @@ class Seen:
         if not envelope.seq:
             return self._is_new_foreign(bytes(event.event_map))
         stream = envelope.source, envelope.epoch, stream_of(event.topic, event.plane)
-        if envelope.seq <= self._highest.get(stream, 0):
-            return False
-        self._highest[stream] = envelope.seq
-        return True
+        highest = self._highest.pop(stream, 0)
+        self._highest[stream] = max(envelope.seq, highest)  # now the last of them
+        if len(self._highest) > _STREAMS:
+            del self._highest[next(iter(self._highest))]
+        return envelope.seq > highest
 
     def _is_new_foreign(self, event_map: bytes) -> bool:
         if event_map in self._foreign:

@@ -168,8 +168,8 @@ def test_a_since_without_a_unit_is_refused(since: str) -> None:
         since_time(since)
 
 
-def received(seq: int, plane: Delivery = Delivery.DURABLE, topic: str = "a.b", time: int = 1) -> Received:
-    envelope = Envelope(source="s", time=time, epoch=1 if seq else 0, seq=seq, data=Raw(b"\xc0"))
+def received(seq: int, plane: Delivery = Delivery.DURABLE, topic: str = "a.b", time: int = 1, source: str = "s") -> Received:
+    envelope = Envelope(source=source, time=time, epoch=1 if seq else 0, seq=seq, data=Raw(b"\xc0"))
     return Received(topic, plane, Raw(msgspec.msgpack.encode(envelope)), envelope)
 
 
@@ -180,6 +180,19 @@ def test_history_and_live_events_join_without_a_repeat() -> None:
 
     assert all(seen.is_new(event) for event in history)
     assert [seen.is_new(event) for event in live] == [False, True, False, False, True, True]
+
+
+def test_of_many_streams_the_one_that_was_silent_longest_is_forgotten_first() -> None:
+    seen = Seen()
+    busy, silent = (received(1, Delivery.LATEST, source=source) for source in ("busy", "silent"))
+    assert seen.is_new(busy)
+    assert seen.is_new(silent)
+    for number in range(1000):
+        assert seen.is_new(received(1, topic="command.a.b", source=f"cli-{number}"))
+        assert seen.is_new(received(number + 2, Delivery.LATEST, source="busy"))
+
+    assert not seen.is_new(busy)
+    assert seen.is_new(silent), "a thousand callers later nothing of it is on its way twice"
 
 
 def test_rejections_are_reported_once_a_topic_and_minute() -> None:
