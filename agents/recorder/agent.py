@@ -182,13 +182,17 @@ class Recorder(Agent):
         self._trouble("log", reason and f"{reason}: nothing is acknowledged until the disk takes it")
 
     def _trouble(self, part: str, reason: str | None) -> None:
-        """Note what is wrong with one part, None: nothing any more; the state says what is wrong with any."""
+        """Note what is wrong with one part, None: nothing any more; the state says what is wrong with any.
+
+        The state is said under the lock, or an older one could be said last. Whoever holds the publisher's lock, as the tap does,
+        may not call this: saying it takes that one second. It never waits for room, which only the committer can make.
+        """
         with self._lock:
             if self._troubles.get(part) == reason:
                 return
             self._troubles[part] = reason
             reasons = [each for each in self._troubles.values() if each]
-        self.set_state("degraded" if reasons else "running", "; ".join(reasons) or None)
+            self.set_state("degraded" if reasons else "running", "; ".join(reasons) or None)
 
     def _on_fatal(self, error: Exception) -> None:
         """A recorder without its threads would acknowledge nothing for ever: end, and let the supervisor start another."""
