@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import signal
 import threading
 import time as clock
 
@@ -16,6 +15,7 @@ from bus.address import Addresses, Plane, ipc_addresses, tcp_addresses
 from bus.home import Home
 from bus.lock import hold, is_held
 from bus.parent import is_orphaned
+from bus.stop import Stop
 from bus.topic import Delivery
 from bus.wire import MAX_ATTACHMENT, MAX_REPLY
 
@@ -85,9 +85,8 @@ def run_hub(home: Home, tcp: str | None = None) -> None:
     home.prepare()
     _allow_connections()
     with hold(home.lock("hub"), "the hub"):
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: stop.set())
+        stop = Stop()
+        stop.on_signals()
         hub = Hub([ipc_addresses(home), *([tcp_addresses(tcp)] if tcp else [])])
         _log.info("hub is up", folder=str(home.sockets()), tcp=tcp)
         while not (stop.wait(1.0) or is_orphaned()):

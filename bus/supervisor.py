@@ -11,7 +11,6 @@ import threading
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 
 import structlog
 
@@ -22,6 +21,7 @@ from bus.home import Home, find_home
 from bus.lifecycle import EXITED, Exited
 from bus.parent import SUPERVISOR
 from bus.process import EXIT_LOCKED
+from bus.stop import Stop
 
 FIRST_DELAY = 0.5
 LAST_DELAY = 30.0
@@ -56,8 +56,7 @@ def supervise(name: str) -> int:
     home = find_home()
     home.prepare()
     supervisor = Supervisor(name, home)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, supervisor.on_signal)
+    supervisor.stopping.on_signals()
     return supervisor.run()
 
 
@@ -69,19 +68,16 @@ class Supervisor:
     home: Home
     restarts: int = 0
     backoff: Backoff = field(default_factory=Backoff)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: Stop = field(default_factory=Stop)
     parent: int = field(default_factory=os.getppid)
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.stopping.set()
 
     def run(self) -> int:
         """Start, wait, restart. 75 where the name's lock is held by another process; 0 after a stop."""
-        while not self.stopping.is_set():
+        while not self.stopping.is_set:
             started = clock.monotonic()
             child = self._start()
             self._watch(child)
-            if self.stopping.is_set():
+            if self.stopping.is_set:
                 self._end(child)
                 return 0
             if child.returncode == EXIT_LOCKED:
@@ -104,7 +100,7 @@ class Supervisor:
 
     def _watch(self, child: subprocess.Popen[bytes]) -> None:
         """Return when the child has ended or this supervisor has to."""
-        while not self.stopping.is_set():
+        while not self.stopping.is_set:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(0.2)
                 return

@@ -157,6 +157,53 @@ def test_restarts_slow_down_and_end_but_a_healthy_while_begins_anew() -> None:
     assert backoff.after(HEALTHY_SECONDS) == 0.5
 
 
+INTERRUPTED = """
+import signal, subprocess, sys
+from pathlib import Path
+from types import SimpleNamespace
+from bus import hub, supervisor
+from bus.home import Home
+from bus.stop import Stop
+
+def interrupt(nth):
+    # SIGTERM at the nth line that the main thread runs in any function called wait, from now on.
+    left = [nth]
+    def each_line(frame, event, argument):
+        left[0] -= event == "line"
+        if left[0] == 0:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)
+        return each_line
+    sys.settrace(lambda frame, event, argument: each_line if frame.f_code.co_name == "wait" else None)
+
+def stop_hub(nth):
+    hub.Hub = lambda addresses: interrupt(nth) or SimpleNamespace(close=lambda: None)
+    hub.run_hub(Home(Path.cwd()))
+
+def stop_supervisor(nth):
+    supervisor.Supervisor._start = lambda self: subprocess.Popen(["false"])
+    supervisor.Supervisor._report = lambda *_: interrupt(nth)
+    assert supervisor.supervise("power") == 0
+
+def stop_waiting(nth):
+    stop = Stop()
+    stop.on_signals()
+    interrupt(nth)
+    assert stop.wait(60)
+
+for nth in (1, 2):
+    {"hub": stop_hub, "supervisor": stop_supervisor, "long wait": stop_waiting}[sys.argv[1]](nth)
+"""
+
+
+@pytest.mark.parametrize("who", ["hub", "supervisor", "long wait"])
+def test_a_signal_that_interrupts_a_wait_at_any_moment_ends_it(tmp_path: Path, who: str) -> None:
+    environment = {**os.environ, "BUS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, who], cwd=tmp_path, env=environment, timeout=20, check=False)
+
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(("since", "seconds"), [("30s", 30), ("10m", 600), ("1.5h", 5400), ("2d", 172_800), (4, 4), (0.5, 0.5)])
 def test_since_is_a_duration(since: str | float, seconds: float) -> None:
     assert since_time(since, now=10**18) == 10**18 - int(seconds * 1e9)
