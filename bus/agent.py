@@ -83,7 +83,8 @@ def _mark(entry: Callable[[str], OnTopic | Answer | Timer]) -> Callable[[F], F]:
 class Agent:
     """One process on the bus. Subclass it, name its outputs in `publishes`, decorate its methods.
 
-    `name` defaults to the class's name in lower case; `nice` is the niceness of its process, 10 for heavy computing.
+    `name` defaults to the class's name in lower case; `nice` is the niceness of its process, 10 for heavy computing; `stop_seconds`
+    is how long an async `stop` may take.
     Handlers may be plain or async; plain ones run on the event loop and must be quick. `start`, `stop` and `close` may be
     overridden, plain or async. Publishing is safe from any thread. `rates` is what each topic promises, in events a second;
     `versions` what the agent is made of, for its manifest.
@@ -91,6 +92,7 @@ class Agent:
 
     name: ClassVar[str]
     nice: ClassVar[int] = 0
+    stop_seconds: ClassVar[float] = 1.0
     publishes: ClassVar[tuple[Topic[Any], ...]] = ()
     Settings: ClassVar[type[Struct]] = NoSettings
 
@@ -116,7 +118,7 @@ class Agent:
         """Called once, before the first handler. An exception here ends the process."""
 
     def stop(self) -> Any:  # None, or an awaitable of None
-        """Called once on SIGTERM: end the work within a second; the runtime flushes afterwards."""
+        """Called once on SIGTERM: end the work within `stop_seconds`, or it is cancelled and reported; the runtime flushes afterwards."""
 
     def close(self) -> Any:  # None, or an awaitable of None
         """Called last, when everything published is on disk."""

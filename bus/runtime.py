@@ -135,7 +135,26 @@ class Runtime:
         if self.agent.state == "starting":
             self.agent.set_state("running")
         self.client.publish(MANIFEST, manifest(self.agent, self.dispatch))
-        reader = await asyncio.to_thread(self.client.open_reader, subscriber, self.dispatch.topics)
+        opening = asyncio.ensure_future(asyncio.to_thread(self.client.open_reader, subscriber, self.dispatch.topics))
+        try:
+            reader = await self._opened(opening)
+            if reader is not None:
+                self._begin(subscriber, reader)
+            await self.stopping.wait()
+            await self._leave()
+        finally:
+            await asyncio.gather(opening, return_exceptions=True)  # its thread uses the subscriber, which is closed next
+
+    async def _opened(self, opening: asyncio.Future[Reader]) -> Reader | None:
+        """What was opened, None where the agent was told to stop before that. Raises what opening it raised."""
+        told = asyncio.ensure_future(self.stopping.wait())
+        either: set[asyncio.Future[Any]] = {opening, told}  # Any: one gives a reader, the other nothing
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        return opening.result() if opening.done() else None
+
+    def _begin(self, subscriber: Subscriber, reader: Reader) -> None:
+        """Start reading, the timers and the heartbeat."""
         self.pulse.gaps = reader.gaps
         self.dispatch.spawn(self._read(subscriber, reader))
         if self.dispatch.remembered:
@@ -143,13 +162,11 @@ class Runtime:
         self.dispatch.spawn(self._live())
         for timer in self.dispatch.timers:
             self.dispatch.spawn(self._tick(timer))
-        await self.stopping.wait()
-        await self._leave()
 
     async def _leave(self) -> None:
         """Stop the agent, see everything it published onto the disk, and say so."""
         self.agent.state = "stopping"
-        await self.dispatch.guard("stop")
+        await self._stop_agent()
         await self.dispatch.close()
         with contextlib.suppress(BusFull):  # the flush says what is missing
             self.client.publish(STOPPED, Stopped(uptime=self.pulse.uptime), timeout=0)
@@ -157,6 +174,13 @@ class Runtime:
             await asyncio.to_thread(self.client.flush, FLUSH_TIMEOUT)
         except BusTimeout as error:
             _log.error("leaving with events that are not on disk", reason=str(error))
+
+    async def _stop_agent(self) -> None:
+        """Let the agent end its work, for as long as it may: what it published is to be on disk before its supervisor kills it."""
+        try:
+            await asyncio.wait_for(self.dispatch.guard("stop"), self.agent.stop_seconds)
+        except TimeoutError:
+            self.dispatch.report("stop", TimeoutError(f"it did not end within {self.agent.stop_seconds} s, and was cancelled"))
 
     async def _read(self, subscriber: Subscriber, reader: Reader) -> None:
         """Deliver what arrives, and what of it is lost on the way once the recorder has given it: meanwhile all else goes on."""

@@ -54,6 +54,7 @@ class RecorderSettings(Struct, frozen=True, kw_only=True):
 class Recorder(Agent):
     """Keeps every event, acknowledges what is on disk, answers for the past, and writes the files that a run leaves."""
 
+    stop_seconds = LAST_EVENTS + 0.5
     publishes = (system.GAP, system.PROJECTED)
     Settings = RecorderSettings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import resource
@@ -18,11 +19,15 @@ import msgpack
 import pytest
 import zmq
 from conftest import CHECKOUT, Appliance, wait_for
+from serving import serving
 
 from bus.address import ipc_addresses
+from bus.agent import Agent, on
 from bus.client import Client
 from bus.errors import AgentGone, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
-from bus.lifecycle import EXITED, HEARTBEAT, REJECTED
+from bus.event import Event
+from bus.lifecycle import ERROR, EXITED, HEARTBEAT, REJECTED, STOPPED
+from bus.supervisor import AGENT_PATIENCE
 from bus.topic import LATEST, Command, Topic
 from bus.wire import Ack
 from schemas import power, system, train
@@ -41,6 +46,24 @@ def step(n: int) -> train.Step:
 
 def recorded_steps(appliance: Appliance, topic: str = NUMBER.name) -> list[int]:
     return [msgpack.unpackb(entry.data)["data"]["step"] for entry in appliance.log(topic)]
+
+
+class Endless(Agent):
+    """Never comes to the end of its stop."""
+
+    publishes = (NUMBER,)
+
+    async def stop(self) -> None:
+        self.publish(NUMBER, number(1))
+        await asyncio.Event().wait()
+
+
+class Watcher(Agent):
+    """Reads a topic, of which it wants to know the last event."""
+
+    @on(NUMBER, last=True)
+    def watch(self, event: Event[train.Eval]) -> None:
+        """Nothing to do."""
 
 
 def in_forked_child(client: Client, use: Callable[[Client], object]) -> str:
@@ -393,6 +416,31 @@ def test_each_way_to_stop_ends_everything_with_all_on_disk(appliance: Appliance,
     assert [p for p in appliance.home.log.iterdir() if "open" in p.name] == []
     assert len(appliance.log("agent.stopped")) == 2
     assert b"not on disk" not in subprocess.run(["cat", str(appliance.home.root / "power.out")], capture_output=True, check=True).stdout
+
+
+def test_an_agent_whose_stop_does_not_end_leaves_in_time_with_all_on_disk(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    client = appliance.connect()
+    with serving(appliance, Endless):
+        told = time.monotonic()
+    assert time.monotonic() - told < AGENT_PATIENCE
+
+    assert recorded_steps(appliance) == [1]
+    assert [event.data.handler for event in client.events(ERROR, since="1m", timeout=1)] == ["stop"]
+    assert len(appliance.log(STOPPED.name)) == 1
+
+
+def test_an_agent_that_is_told_to_stop_while_the_recorder_does_not_answer_leaves_in_time(appliance: Appliance) -> None:
+    appliance.start("hub")
+    recorder = appliance.process("recorder")
+    appliance.connect()
+    recorder.send_signal(signal.SIGSTOP)
+    with serving(appliance, Watcher):
+        told = time.monotonic()
+    left = time.monotonic()
+    recorder.send_signal(signal.SIGCONT)
+
+    assert left - told < AGENT_PATIENCE
 
 
 def test_a_supervisor_that_is_killed_takes_its_agent_with_it(appliance: Appliance) -> None:
