@@ -100,7 +100,7 @@ class Connection:
                 raise NoSuchAgent(f"no agent {command.agent!r} is running: bus top lists those that are")
             if b"" not in heard and waited >= min(timeout, HUB_PATIENCE):
                 raise NoHub(f"{command.name}: the hub is away since {waited:.1f} s")
-            self.publisher.changed.wait(0.02)
+            self._wait(0.02)
 
     def _await_reply(self, command: Command[Request, Reply], call_id: str, listening: bytes, timeout: float) -> CommandReply:
         deadline = clock.monotonic() + timeout
@@ -114,8 +114,14 @@ class Connection:
                 raise AgentGone(f"{command.agent} vanished while it ran {command.name}: the command may have run")
             if now >= deadline:
                 raise BusTimeout(f"{command.name}: no reply within {timeout} s: the command may have run")
-            self.publisher.changed.wait(min(deadline - now, GONE_AFTER))
+            self._wait(min(deadline - now, GONE_AFTER))
         return reply
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for news. Raises BusError once this is closed: a thread that waits for a reply would keep the process from ending."""
+        self.publisher.changed.wait(seconds)
+        if self._closed:
+            raise BusError(f"{self.publisher.source} is closed: no reply can arrive")
 
     def _is_alive(self, listening: bytes) -> bool:
         """Whether the agent listens, or nobody can tell because the hub is away."""

@@ -24,11 +24,12 @@ from serving import serving
 from bus.address import ipc_addresses
 from bus.agent import Agent, on
 from bus.client import Client
-from bus.errors import AgentGone, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
+from bus.errors import AgentGone, BusError, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
 from bus.event import Event
 from bus.lifecycle import ERROR, EXITED, HEARTBEAT, REJECTED, STOPPED
+from bus.subscriber import Subscriber
 from bus.supervisor import AGENT_PATIENCE
-from bus.topic import LATEST, Command, Topic
+from bus.topic import LATEST, Command, Nothing, Topic
 from bus.wire import Ack
 from schemas import power, system, train
 
@@ -566,6 +567,28 @@ def test_closing_twice_or_in_a_forked_child_harms_nobody(appliance: Appliance) -
     with tempfile.TemporaryFile() as file:  # takes the descriptor that the connection had
         client.close()
         assert file.tell() == file.seek(0, os.SEEK_END) == 0
+
+
+def test_closing_ends_a_call_that_waits_for_its_reply(appliance: Appliance) -> None:
+    appliance.start("hub")
+    silent, caller = appliance.connect("silent"), appliance.connect("caller")
+    never = Subscriber(silent.context, silent.addresses, ["command.silent."], on_rejected=lambda *_: None)
+    appliance.wait_for_agent(caller, "silent")
+    said: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(BusError) as refused:
+            caller.call(Command("silent.ask", Nothing, Nothing), timeout=30)
+        said.append(str(refused.value))
+
+    calling = threading.Thread(target=call)
+    calling.start()
+    wait_for(never.drain, "the command")
+    caller.abandon()
+    calling.join(5)
+    never.close()
+
+    assert "caller is closed" in said[0]
 
 
 def test_events_are_seen_from_the_call_on(appliance: Appliance) -> None:
