@@ -141,7 +141,7 @@ class Client:
         self, patterns: list[str], since: str | float | None = None, timeout: float | None = None, *, last: bool = False
     ) -> Iterator[Received]:
         """As `events`, with the data still encoded. No pattern means everything."""
-        self._connection.check_process()
+        self.publisher.check_process()
         after = None if since is None else since_time(since)
         if (last and not all(patterns)) or any(pattern.endswith(".") for pattern in patterns if last):
             raise ValueError(f"the last event of {patterns}: want names of topics")

@@ -43,7 +43,7 @@ class Connection:
 
     def await_ready(self, timeout: float) -> None:
         """Return once both planes stand, and replies and acknowledgements can arrive. Raises NoHub, BusTimeout."""
-        self.check_process()
+        self.publisher.check_process()
         # The inbox is unique and the last of our subscriptions in byte order, so it serves as the probe.
         self.publisher.listeners.wait(Delivery.DURABLE, subscription(f"reply.{self.inbox}"), timeout)
         self.publisher.listeners.wait(Delivery.LATEST, b"", timeout)
@@ -59,7 +59,7 @@ class Connection:
 
     def call_raw(self, command: Command[Request, Reply], request: bytes, timeout: float) -> msgspec.Raw:
         """As `call`, with request and result in MessagePack."""
-        self.check_process()
+        self.publisher.check_process()
         listening = f"command.{command.agent}.".encode()
         with self.publisher.changed:
             self._await_listener(command, listening, timeout)
@@ -74,11 +74,6 @@ class Connection:
         if reply.error is not None:
             raise CommandRefused(reply.error.code, reply.error.message)
         return reply.result
-
-    def check_process(self) -> None:
-        """Before anything is waited for: in a forked child nobody reads what arrives. Raises BusError there."""
-        if self.publisher.is_forked:
-            raise BusError(f"{self.publisher.source} was connected before this process was forked: connect anew in the child")
 
     def close(self) -> None:
         """End the I/O thread, then the sockets. A second call does nothing, nor one in a forked child, where both are the parent's."""
@@ -106,8 +101,6 @@ class Connection:
         deadline = clock.monotonic() + timeout
         gone_since: float | None = None
         while (reply := self._replies[call_id]) is None:
-            if self._closed:
-                raise BusError(f"{self.publisher.source} was closed while it waited for {command.name}: the command may have run")
             now = clock.monotonic()
             gone_since = None if self._is_alive(listening) else gone_since or now
             if gone_since is not None and now - gone_since >= GONE_AFTER:

@@ -12,12 +12,12 @@ from msgspec import Meta, Raw, Struct
 
 from bus.subscriber import Received
 from bus.topic import Command, Delivery
-from bus.wire import Count, decode_envelope, stream_of
+from bus.wire import Count, decode_envelope
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _FOREIGN_EVENTS = 1000  # how many events without a seq are remembered, oldest forgotten first
-_STREAMS = 1000  # how many LATEST and control streams are: each command line that calls is a new one
+_TOPICS = 1000  # how many topics of LATEST and control streams are: each command line that calls has its own
 
 
 class Fetch(Struct, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._highest: dict[tuple[str, int, str], int] = {}
+        self._highest: dict[tuple[str, int, Delivery, str], int] = {}
         self._foreign: dict[bytes, None] = {}
 
     def is_new(self, event: Received) -> bool:
@@ -125,10 +125,10 @@ class Seen:
         envelope = event.envelope
         if not envelope.seq:
             return self._is_new_foreign(bytes(event.event_map))
-        stream = envelope.source, envelope.epoch, stream_of(event.topic, event.plane)
+        stream = envelope.source, envelope.epoch, event.plane, event.topic  # a drain to the newest gives topics in no order of their seq
         highest = self._highest.pop(stream, 0)
         self._highest[stream] = max(envelope.seq, highest)  # now the last of them
-        if len(self._highest) > _STREAMS:
+        if len(self._highest) > _TOPICS:
             del self._highest[next(iter(self._highest))]
         return envelope.seq > highest
 

@@ -121,7 +121,7 @@ class Publisher:
         attachments: tuple[bytes, ...] = (),
     ) -> str:
         """As `publish`, for data that is in MessagePack already and a topic that nobody here need know."""
-        self._check_process()
+        self.check_process()
         stream = stream_of(topic, plane)
         if stream == "control":
             raise ValueError(f"{topic} is of the control stream: a seq of the durable one on it would be a hole for ever")
@@ -135,12 +135,12 @@ class Publisher:
 
     def send_control(self, topic: str, data: object, cause: str | None = None) -> str:
         """Send one event of `command.*`, `reply.*` or `bus.*`: never acknowledged, never sent again. Returns its id."""
-        self._check_process()
+        self.check_process()
         return self._publish_unacknowledged(topic, Delivery.DURABLE, cast(Raw, data), clock.time_ns(), cause)  # as in publish
 
     def flush(self, timeout: float) -> None:
         """Return when everything published before is on disk. Raises BusTimeout."""
-        self._check_process()
+        self.check_process()
         with self.changed:
             target = self.ring.last
             self._send_batch(clock.monotonic())
@@ -263,7 +263,7 @@ class Publisher:
         """Whether this is a child of the process that connected: sockets, threads and locks are its parent's."""
         return os.getpid() != self._pid
 
-    def _check_process(self) -> None:
+    def check_process(self) -> None:
         """Before any lock is taken: in a forked child a lock may be held by a thread that does not exist."""
         if os.getpid() != self._pid:
             raise BusError(f"{self.source} was connected before this process was forked: connect anew in the child")

@@ -242,6 +242,14 @@ def test_of_many_streams_the_one_that_was_silent_longest_is_forgotten_first() ->
     assert seen.is_new(silent), "a thousand callers later nothing of it is on its way twice"
 
 
+def test_the_newest_of_each_topic_is_new_in_whichever_order() -> None:
+    seen = Seen()
+
+    assert seen.is_new(received(3, Delivery.LATEST, topic="xr.pose.head"))
+    assert seen.is_new(received(2, Delivery.LATEST, topic="xr.pose.hand"))
+    assert not seen.is_new(received(2, Delivery.LATEST, topic="xr.pose.hand"))
+
+
 def test_rejections_are_reported_once_a_topic_and_minute() -> None:
     rejections = Rejections()
     for number in range(3):

@@ -70,7 +70,7 @@ def a_full_ring_drops_its_oldest(patch: pytest.MonkeyPatch) -> None:
 
 def a_forked_child_may_publish(patch: pytest.MonkeyPatch) -> None:
     """Rule 1: publishing in a forked child raises."""
-    patch.setattr(Publisher, "_check_process", lambda self: None)
+    patch.setattr(Publisher, "check_process", lambda self: None)
 
 
 def the_epoch_is_not_drawn_at_connect(patch: pytest.MonkeyPatch) -> None:
