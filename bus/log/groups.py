@@ -1,4 +1,4 @@
-"""Groups: what is written and synced as one. A private record ends each and says whether it is whole.
+"""Groups: what is written, then synced, before the next one is. A private record ends each and says whether it is whole.
 
 MCAP leaves opcodes from 0x80 to applications (https://mcap.dev/spec#opcodes); unchunked, it has no CRC of its own that a
 half-written file could be checked by. docs/log.md has the layout.

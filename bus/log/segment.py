@@ -62,11 +62,15 @@ class OpenSegment:
         return cls(folder, number, schemas, fd, contents, numbering)
 
     def write(self, groups: Sequence[Pending]) -> None:
-        """Appends groups and syncs them: when this returns, they are recorded. Raises OSError."""
+        """Appends groups and syncs them: when this returns, they are recorded. Raises OSError.
+
+        Each is synced before the next is written: with two on their way, a power cut may leave the second whole and a hole in the
+        first, which a start could not tell from damage to what was acknowledged.
+        """
         ends = [self.contents.end]
         for group in groups:
             ends.append(self._write_group(group, ends[-1]))
-        sync(self._fd)
+            sync(self._fd)
         if ends[0] == 0:
             sync_folder(self.path.parent)
         self.contents.end = ends[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from test_log_write import crash, datas, fill, put
 
 from bus.errors import CorruptLog
+from bus.log import log as log_module
 from bus.log.chunks import ChunkedFile
 from bus.log.compaction import compact
 from bus.log.errors import DamagedSegment
@@ -76,6 +78,28 @@ def test_a_tail_of_zeros_or_noise_is_cut(tmp_path: Path) -> None:
         assert datas(log.read()) == maps and "cut a torn tail of" in log.repairs[0].what
         assert (tmp_path / "000001.open.mcap").stat().st_size == ends[-1]
         crash(log)
+
+
+def test_a_power_cut_in_a_commit_of_several_groups_costs_no_more_than_what_was_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages reach the medium in any order: one of what was not synced yet may be missing though all behind it are there."""
+    monkeypatch.setattr(log_module, "MAX_EVENTS", 3)
+    log = Log.open(tmp_path / "whole", {})
+    path = tmp_path / "whole" / "000001.open.mcap"
+    maps = fill(log, groups=1)
+    images = [path.read_bytes()]
+    monkeypatch.setattr("bus.log.segment.sync", lambda fd: images.append(path.read_bytes()))
+    maps += [put(log, "train.step", seq) for seq in range(4, 13)]
+    log.commit()
+    folder = tmp_path / "found"
+    folder.mkdir()
+    for group, (synced, written) in enumerate(pairwise(images), start=1):
+        for hole in range(len(synced), len(written), 16):
+            (folder / path.name).write_bytes(written[:hole] + bytes(len(written[hole : hole + 16])) + written[hole + 16 :])
+            found = Log.open(folder, {})
+            assert (datas(found.read()), found.committed) == (maps[: 3 * group], {("trainer", 7): 3 * group})
+            crash(found)
 
 
 def test_every_flipped_byte_in_the_last_group_costs_that_group_alone(tmp_path: Path) -> None:

@@ -28,7 +28,12 @@ class Survives(Enum):
     NOTHING = "nothing"
     A_PART = "a part"
     ZEROS = "zeros"
+    A_HOLE = "a hole"
     ALL = "all"
+
+
+HOLE = 64
+"""Bytes of what was not synced that never reached the medium, though bytes behind them did: a page, in proportion to these small logs."""
 
 
 class Disk:
@@ -131,6 +136,9 @@ class Disk:
             return synced
         if survives is Survives.ZEROS:
             return synced + bytes(unsynced)
+        if survives is Survives.A_HOLE:
+            hole = len(synced) + int(unsynced * part)
+            return now[:hole] + bytes(len(now[hole : hole + HOLE])) + now[hole + HOLE :]
         return synced + now[len(synced) : len(synced) + int(unsynced * part)]
 
     def _now(self, inode: int) -> bytes:

@@ -6,12 +6,14 @@ The numbers are those that the delivery protocol gives its rules.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 import agents.recorder.intake
+import bus.log.log
 import bus.log.recovery
 import bus.log.segment
 import bus.publisher
@@ -21,7 +23,7 @@ from agents.recorder.intake import Intake, Key
 from bus.errors import FrameTooLarge
 from bus.log.disk import sync
 from bus.log.log import Log
-from bus.log.pending import Numbering
+from bus.log.pending import Numbering, Pending
 from bus.log.segment import OpenSegment
 from bus.publisher import Publisher
 from bus.ring import Answer, Ring, Sent
@@ -266,6 +268,19 @@ def a_failed_sync_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bus.log.segment, "sync", sync_or_sync)
 
 
+def the_groups_of_a_commit_are_synced_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Rule 7: a group is written only when the one before is synced, so that only the last one can be torn."""
+
+    class Hurried(OpenSegment):
+        def write(self, groups: Sequence[Pending]) -> None:
+            left = iter(range(len(groups) - 1, -1, -1))
+            with pytest.MonkeyPatch.context() as meanwhile:
+                meanwhile.setattr(bus.log.segment, "sync", lambda fd: next(left) or sync(fd))
+                super().write(groups)
+
+    patch.setattr(bus.log.log, "OpenSegment", Hurried)
+
+
 def a_new_segment_s_folder_is_not_synced(patch: pytest.MonkeyPatch) -> None:
     """Rule 7: folders are fsynced."""
     patch.setattr(bus.log.segment, "sync_folder", lambda folder: None)
@@ -292,5 +307,6 @@ MUTANTS = (
     a_start_does_not_rebuild_last,
     a_segment_begins_without_the_table,
     a_failed_sync_is_tried_again,
+    the_groups_of_a_commit_are_synced_at_once,
     a_new_segment_s_folder_is_not_synced,
 )

@@ -37,6 +37,14 @@ def _fail_twice(world: World, random: Random) -> None:
     world.lose_power(None, random.choice(SURVIVES), random.random())
 
 
+def _cut_a_burst(world: World, random: Random) -> None:
+    """The power goes while a commit of several groups is on its way to the medium."""
+    for _ in range(6):
+        world.publish(random.randrange(8), random.randrange(len(TOPICS)))
+    world.carry_all()
+    world.lose_power("sync", random.choice(SURVIVES), random.random())
+
+
 PUBLISHING: dict[Step, int] = {
     lambda w, r: w.publish(r.randrange(8), r.randrange(len(TOPICS))): 200,
     lambda w, r: w.publish_as_recorder(): 5,
@@ -57,6 +65,7 @@ FAILING: dict[Step, int] = {
     lambda w, r: w.kill_recorder(_point(r), r.random() < 0.5): 16,
     lambda w, r: w.lose_power(_point(r), r.choice(SURVIVES), r.random()): 12,
     _fail_twice: 8,
+    _cut_a_burst: 8,
     lambda w, r: w.stop_recorder(): 4,
     lambda w, r: w.take_the_log_away(): 4,
     lambda w, r: w.fail_disk(r.choice((1, 1000))): 8,

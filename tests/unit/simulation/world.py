@@ -28,6 +28,8 @@ MOST_SPEAKERS = 4
 HELD_EVENTS = 6
 WINDOW = 4
 """Bounds of what is held above a gap and sent again at once: the product's rules with smaller numbers, which short schedules reach."""
+GROUP_EVENTS = 2
+"""Events of one group of the log, so that a commit has several."""
 TOO_LARGE = "x" * 65_536
 SETTLING_STEP = 0.25
 SETTLING_STEPS = 240
@@ -272,6 +274,7 @@ def world(folder: Path, mutant: Mutant | None = None) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bus.stream, "HELD_EVENTS", HELD_EVENTS)
         patch.setattr(bus.ring, "RESEND_EVENTS", WINDOW)
+        patch.setattr(bus.log.log, "MAX_EVENTS", GROUP_EVENTS)
         if mutant is not None:
             mutant(patch)
         made = World(folder, patch)
