@@ -64,8 +64,14 @@ def _read_once(folder: Path, query: Query, live: Live | None) -> Iterator[Entry]
     for place in range(_first_place(segments, query.after), len(segments)):
         if query.until is not None and _start_before(segments, place) >= query.until:
             return
-        following = known_start(segments[place + 1]) if place + 1 < len(segments) else None
-        yield from read_segment(segments[place], following, query, live)
+        behind = segments[place + 1 :]
+        following = known_start(behind[0]) if behind else None
+        try:
+            yield from read_segment(segments[place], following, query, live)
+        except DamagedSegment as error:
+            if error.resume_after is not None:
+                raise
+            raise DamagedSegment(error.path, error.offset, error.why, _first_start(behind)) from error
 
 
 def _first_place(segments: Sequence[Segment], after: int) -> int:
@@ -76,6 +82,11 @@ def _first_place(segments: Sequence[Segment], after: int) -> int:
     while place > 0 and known_start(segments[place]) is None:
         place -= 1
     return max(place, 0)
+
+
+def _first_start(segments: Sequence[Segment]) -> int | None:
+    """The start of the first of these segments that has one which can be read."""
+    return next((start for segment in segments if (start := known_start(segment)) is not None), None)
 
 
 def _start_before(segments: Sequence[Segment], place: int) -> int:

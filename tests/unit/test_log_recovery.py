@@ -180,6 +180,23 @@ def test_a_damaged_chunk_is_reported_and_reading_goes_on_behind_it(tmp_path: Pat
     assert rest and rest == maps[-len(rest) :]
 
 
+def test_reading_goes_on_behind_two_damaged_segments_that_are_neighbours(tmp_path: Path) -> None:
+    log = Log.open(tmp_path, {}, segment_bytes=1)
+    maps = [fill(log, groups=1, first=first) for first in (1, 4, 7, 10)]
+    log.close()
+    for number, offset in ((2, -20), (3, 60)):  # a summary, and the beginning of the next
+        _flip(tmp_path / f"00000{number}.mcap", offset)
+    seen, resume = _read_to_damage(Log.open(tmp_path, {}))
+    assert seen == maps[0] and resume is not None
+    assert datas(read_folder(tmp_path, after=resume)) == maps[3]
+
+
+def _flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
 def test_a_last_closed_segment_that_is_damaged_stops_the_start_aloud(tmp_path: Path) -> None:
     log = Log.open(tmp_path, {})
     fill(log, groups=3)
