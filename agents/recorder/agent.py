@@ -25,6 +25,7 @@ from bus.client import Client
 from bus.errors import BusFull, CommandRefused
 from bus.history import FETCH, LAST, STREAMS, Fetch, Fetched, Last, Streams, StreamTable
 from bus.lifecycle import TOPICS
+from bus.log.errors import DamagedSegment
 from bus.log.folder import list_segments, size_of
 from bus.log.log import Committed, Log
 from bus.subscriber import Subscriber
@@ -63,6 +64,7 @@ class Recorder(Agent):
     def __init__(self, bus: Bus, settings: RecorderSettings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
         self._troubles: dict[str, str | None] = {}
+        self._damaged: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def connected(self, client: Client) -> None:
@@ -79,7 +81,7 @@ class Recorder(Agent):
         )
         for repair in self.recording.repairs:
             self.log.warning("the log was repaired", what=str(repair))
-        self.pages = Pages(self.recording)
+        self.pages = Pages(self.recording, self._on_damage)
         self.intake = Intake(self.recording, self.name, self.client.rejections.add, self._on_gap, self._is_listening)
         self._forget_own_streams()
         subscriber = Subscriber(
@@ -128,7 +130,7 @@ class Recorder(Agent):
 
     @answers(LAST)
     async def last(self, request: Last) -> Fetched:
-        return await asyncio.to_thread(past.last, self.recording, request.topics)
+        return await asyncio.to_thread(past.last, self.recording, request.topics, self._on_damage)
 
     @answers(system.PROJECT)
     async def project(self, request: system.Project) -> system.Folders:
@@ -204,7 +206,7 @@ class Recorder(Agent):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_projected(self, files: RunFiles) -> None:
-        before = self.recording.last(system.PROJECTED.name)
+        before = self.recording.last(system.PROJECTED.name, self._on_damage)
         if before is None or decode_envelope(before.topic, before.data).run != files.run:
             folder = Path("runs") / files.run
             self.publish(system.PROJECTED, system.Projected(folder=str(folder), files=files.names), run=files.run)
@@ -213,6 +215,16 @@ class Recorder(Agent):
         if error is not None:
             self.log.error("run files are not written", exc_info=error)
         self._trouble("run files", None if error is None else f"run files are not written: {error}")
+
+    def _on_damage(self, damage: DamagedSegment) -> None:
+        """Say each place once, however often it is read."""
+        place = damage.path.name, damage.offset
+        with self._lock:
+            if place in self._damaged:
+                return
+            self._damaged.add(place)
+        self.log.error("the log is damaged: what is left of it is read", path=str(damage.path), offset=damage.offset, why=damage.why)
+        self._trouble("damage", f"the log is damaged, as in {damage.path.name} at byte {damage.offset}: bus verify names every place")
 
     def _on_compaction_error(self, error: Exception) -> None:
         self.log.error("a finished segment could not be compressed, and stays as it is", error=type(error).__name__, message=str(error))

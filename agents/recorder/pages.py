@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from bus.history import Fetch, Fetched
 from bus.log.log import Log
+from bus.log.reader import OnDamage
 from bus.log.records import Entry
 from bus.topic import Delivery
 from bus.wire import MAX_REPLY
@@ -38,15 +39,16 @@ class Place(NamedTuple):
 
 
 class Pages:
-    """For any thread."""
+    """For any thread. Where the log is damaged `on_damage` is told, and a page goes on behind it."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, on_damage: OnDamage) -> None:
         self._log = log
+        self._on_damage = on_damage
         self._places: dict[Key, Place] = {}
         self._lock = threading.Lock()
 
     def fetch(self, request: Fetch) -> Fetched:
-        """One page, in log order. Raises DamagedSegment, OSError."""
+        """One page, in log order. Raises CorruptLog, OSError."""
         place = self._take(request) or self._open(request)
         page, following = _fill(chain(place.following, place.entries), request.limit)
         events = [item(entry) for entry in page]
@@ -65,7 +67,8 @@ class Pages:
     def _open(self, request: Fetch) -> Place:
         end = self._log.end
         until = end if request.until is None else min(request.until, end)
-        return Place(self._log.read(topics=request.topics, after=request.after, until=until), until)
+        entries = self._log.read(topics=request.topics, after=request.after, until=until, on_damage=self._on_damage)
+        return Place(entries, until)
 
     def _take(self, request: Fetch) -> Place | None:
         """The place of who asks for the page that follows; from now on it is nobody else's."""

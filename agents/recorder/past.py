@@ -5,6 +5,7 @@ from __future__ import annotations
 from agents.recorder.pages import fit, item
 from bus.history import Fetched, StreamTable
 from bus.log.log import Log
+from bus.log.reader import OnDamage
 
 PAGE_STREAMS = 1000
 """Of at most 63 characters and two numbers each, they fit into one reply."""
@@ -21,7 +22,7 @@ def streams(log: Log, epoch: int, group: int, after: tuple[str, int]) -> StreamT
     return StreamTable(epoch=epoch, group=group, end=end, streams=page, more=len(behind) > PAGE_STREAMS)
 
 
-def last(log: Log, topics: list[str]) -> Fetched:
-    """The newest event of each named topic, in log order; as many as fit."""
-    found = [entry for name in topics if (entry := log.last(name)) is not None]
+def last(log: Log, topics: list[str], on_damage: OnDamage) -> Fetched:
+    """The newest event of each named topic that can be read, in log order; as many as fit."""
+    found = [entry for name in topics if (entry := log.last(name, on_damage)) is not None]
     return Fetched(events=[item(entry) for entry in fit(sorted(found, key=lambda entry: entry.log_time))])

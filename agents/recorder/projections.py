@@ -12,6 +12,7 @@ import structlog
 from agents.recorder.run_files import RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
+from bus.log.errors import DamagedSegment
 from bus.log.log import Log
 from bus.log.reader import read_folder
 from bus.log.records import Entry
@@ -178,7 +179,7 @@ class Projector:
 
     def _newest_start(self) -> int:
         """The log time just before the newest run began: its files are made again from there."""
-        newest = self._log.last(train.RUN_STARTED.name)
+        newest = self._log.last(train.RUN_STARTED.name, _say)
         return self._log.end if newest is None else newest.log_time - 1
 
     def _catch_up(self) -> None:
@@ -196,7 +197,7 @@ class Projector:
         topics = self._projection.topics
         if not self._has_news(topics):
             return end
-        for entry in self._log.read(topics=topics, after=self._cursor, until=end):
+        for entry in self._log.read(topics=topics, after=self._cursor, until=end, on_damage=_say):
             newest = self._projection.newest
             self._projection.add(entry)
             if self._projection.newest != newest and self._projection.newest is not None:
@@ -207,14 +208,14 @@ class Projector:
 
     def _has_news(self, topics: list[str]) -> bool:
         """Whether anything of these topics lies behind the cursor: what fills the log under load is seldom of a run."""
-        return any((newest := self._log.last(topic)) is not None and newest.log_time > self._cursor for topic in topics)
+        return any((newest := self._log.last(topic, _say)) is not None and newest.log_time > self._cursor for topic in topics)
 
 
 def project(artifacts: Path, run: str | None = None) -> list[Path]:
     """Make the files of `run`, or of every run, again from the log. Returns their folders. Raises CorruptLog, LookupError."""
     projection = Projection(artifacts, run)
     folders: dict[str, Path] = {}
-    for entry in read_folder(artifacts / "log", topics=list(TOPICS)):
+    for entry in read_folder(artifacts / "log", topics=list(TOPICS), on_damage=_say):
         projection.add(entry)
         if projection.newest is not None and run in (None, projection.newest):
             folders[projection.newest] = artifacts / "runs" / projection.newest
@@ -224,6 +225,10 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
         link_newest(artifacts, projection.newest)
     return list(folders.values())
+
+
+def _say(damage: DamagedSegment) -> None:
+    _log.error("the log is damaged: run files are made of what can be read", reason=str(damage))
 
 
 def link_newest(artifacts: Path, run: str) -> None:

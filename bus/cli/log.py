@@ -16,7 +16,6 @@ from bus.cli.exits import FAILED, Mistyped
 from bus.cli.export import with_progress, write_jsonl, write_mcap
 from bus.cli.options import Json
 from bus.cli.output import json_text, say, show, warn
-from bus.cli.reading import read_on
 from bus.cli.tables import size, table
 from bus.cli.tail import Reader, check_duration, is_wanted, printer
 from bus.cli.vocabulary import complete_topic, read_patterns
@@ -27,6 +26,7 @@ from bus.home import Home, find_home
 from bus.lock import is_held
 from bus.log.errors import DamagedSegment
 from bus.log.info import SegmentInfo, inspect
+from bus.log.reader import read_folder
 from bus.log.records import Entry
 from schemas import system
 
@@ -170,7 +170,7 @@ def _wanted(damages: Damages, topic: list[str] | None, since: str | None, until:
     for warning in warnings:
         warn(warning)
     after, end = since_time(since) if since else 0, since_time(until) if until else None
-    found = read_on(find_home().log, damages.report, topics=patterns, after=after, until=end)
+    found = read_folder(find_home().log, topics=patterns, after=after, until=end, on_damage=damages.report)
     return (entry for entry in found if is_wanted(entry.topic, patterns))
 
 

@@ -18,7 +18,6 @@ from msgspec import Struct
 from bus.cli.exits import FAILED, INTERRUPTED, Mistyped
 from bus.cli.options import Json
 from bus.cli.output import json_text, say, show, warn
-from bus.cli.reading import read_on
 from bus.cli.tables import duration, table
 from bus.cli.tail import check_duration
 from bus.cli.vocabulary import complete_topic, read_patterns
@@ -27,6 +26,7 @@ from bus.errors import BusError, BusFull, BusTimeout
 from bus.history import since_time
 from bus.home import find_home
 from bus.log.errors import DamagedSegment
+from bus.log.reader import read_folder
 from bus.log.records import Entry
 from bus.replay import NEVER, Progress, Selection, Stretch, publish_again, survey
 
@@ -109,7 +109,7 @@ def _patterns(typed: list[str]) -> tuple[str, ...]:
 
 
 def _read(selection: Selection, after: int, until: int | None, damages: list[DamagedSegment]) -> Iterator[Entry]:
-    return read_on(find_home().log, damages.append, topics=list(selection.patterns), after=after, until=until)
+    return read_folder(find_home().log, topics=selection.patterns, after=after, until=until, on_damage=damages.append)
 
 
 def _show_stretch(stretch: Stretch, json: bool) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.cli.reading import read_on
 from bus.cli.verify_lineage import READS, Lineage, stored_files
 from bus.cli.verify_segments import RESTORE, Finding, Layout, damage, damaged, layout, missing_segments
 from bus.cli.verify_story import Story
 from bus.cli.verify_streams import Streams
 from bus.errors import CorruptFrame
 from bus.log.errors import DamagedSegment
+from bus.log.reader import read_folder
 from bus.log.records import Entry
 from bus.wire import Envelope, decode_data, decode_envelope
 from schemas import system
@@ -36,7 +36,7 @@ def examine(artifacts: Path) -> Examination:
     stored = stored_files(artifacts)
     reading = _Reading()
     damages: list[DamagedSegment] = []
-    for entry in read_on(artifacts / "log", damages.append, topics=[]):
+    for entry in read_folder(artifacts / "log", on_damage=damages.append):
         reading.take(entry)
     found = layout(artifacts / "log")
     findings = [

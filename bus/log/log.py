@@ -21,7 +21,7 @@ from bus.log.contents import Contents
 from bus.log.errors import LogWriteError
 from bus.log.newest import Newest
 from bus.log.pending import Numbering, Pending
-from bus.log.reader import Live, read_log
+from bus.log.reader import Live, OnDamage, read_log, stop
 from bus.log.records import MESSAGE, MESSAGE_FIELDS, MESSAGE_HEAD, Entry, Query, Stream
 from bus.log.recovery import Repair, recover
 from bus.log.segment import MAX_BYTES, MAX_EVENTS, OpenSegment, Schemas
@@ -152,16 +152,27 @@ class Log:
             raise LogWriteError(f"{path}: {error}; what was appended is kept for the next commit") from error
         return Committed(moved, ended)
 
-    def read(self, *, topics: Sequence[str] = (), after: int = 0, until: int | None = None, limit: int | None = None) -> Iterator[Entry]:
+    def read(
+        self,
+        *,
+        topics: Sequence[str] = (),
+        after: int = 0,
+        until: int | None = None,
+        limit: int | None = None,
+        on_damage: OnDamage = stop,
+    ) -> Iterator[Entry]:
         """Committed entries with log_time (ns) in (after, until], oldest first, at most `limit`. For any thread.
 
-        `topics` are names, or prefixes that end in `.`; none: all. Raises DamagedSegment where entries are missing, OSError.
+        `topics` are names, or prefixes that end in `.`; none: all. Raises what `on_damage` raises, by itself DamagedSegment; OSError.
         """
-        return islice(read_log(self._folder, Query(tuple(topics), after, until), lambda: self._live), limit)
+        return islice(read_log(self._folder, Query(tuple(topics), after, until), on_damage, lambda: self._live), limit)
 
-    def last(self, topic: str) -> Entry | None:
-        """The last committed event of a topic that is no replay, of any source. For any thread. Raises DamagedSegment, OSError."""
-        return self._newest.get(topic)
+    def last(self, topic: str, on_damage: OnDamage = stop) -> Entry | None:
+        """The last committed event of a topic that is no replay, of any source. For any thread.
+
+        Where it is looked up, `on_damage` hears of each damaged place that may hide a newer one. Raises what that raises, OSError.
+        """
+        return self._newest.get(topic, on_damage)
 
     def close(self) -> None:
         """Commits, ends the open segment as a valid MCAP, rewrites what is small, and lets go of the lock.

@@ -11,7 +11,7 @@ from bus.errors import CorruptLog
 from bus.log.closed import Summary, read_chunks, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, known_start, list_segments
-from bus.log.reader import MOVES, Live, read_segment
+from bus.log.reader import MOVES, Live, OnDamage, read_past_damage, read_segment
 from bus.log.records import Entry, Query, is_replay
 
 _MAX_TOPICS = 4096  # every command line that calls has a reply topic of its own: they must not pile up in memory
@@ -37,59 +37,60 @@ class Newest:
             self._forgotten += 1
             self._looked_up.clear()
 
-    def get(self, topic: str) -> Entry | None:
-        """The last committed event of a topic. Raises DamagedSegment when a damaged place may hide it, OSError."""
+    def get(self, topic: str, on_damage: OnDamage) -> Entry | None:
+        """The last committed event of a topic, as far as it can be read. Raises what `on_damage` raises, OSError."""
         found = self._committed.get(topic)
         if found is None and topic in (looked_up := self._looked_up):
             found = looked_up.get(topic)
             return self._committed.get(topic, found)
         if found is None:
             before = self._forgotten
-            found = last_entry(self._folder, topic, self._live)
+            found = last_entry(self._folder, topic, self._live, on_damage)
             if before == self._forgotten and len(self._looked_up) < _MAX_TOPICS:
                 self._looked_up[topic] = found
         return found
 
 
-def last_entry(folder: Path, topic: str, live: Callable[[], Live]) -> Entry | None:
-    """The last synced event of a topic, from the files. Raises DamagedSegment, CorruptLog, OSError."""
+def last_entry(folder: Path, topic: str, live: Callable[[], Live], on_damage: OnDamage) -> Entry | None:
+    """The last synced event of a topic, from the files. Raises what `on_damage` raises, CorruptLog, OSError."""
     for _ in range(MOVES):
         try:
-            return _search(folder, topic, live())
+            return _search(folder, topic, live(), on_damage)
         except FileNotFoundError:  # closed, or removed as too old: the list was out of date
             continue
     raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being searched for {topic}")
 
 
-def _search(folder: Path, topic: str, live: Live) -> Entry | None:
+def _search(folder: Path, topic: str, live: Live, on_damage: OnDamage) -> Entry | None:
     following = None
     for segment in reversed([segment for segment in list_segments(folder) if segment.number <= live.number]):
-        found = _last_in(segment, following, Query((topic,)), live)
+        found = _last_in(segment, following, Query((topic,)), live, on_damage)
         if found is not None:
             return found
         following = known_start(segment)
     return None
 
 
-def _last_in(segment: Segment, following: int | None, query: Query, live: Live) -> Entry | None:
+def _last_in(segment: Segment, following: int | None, query: Query, live: Live, on_damage: OnDamage) -> Entry | None:
     if segment.state is State.CLOSED:
-        return _last_in_closed(segment, following, query)
-    return _newest_of(read_segment(segment, following, query, live))
+        return _last_in_closed(segment, query, on_damage)
+    return _newest_of(read_past_damage(lambda query: read_segment(segment, following, query, live), query, on_damage))
 
 
-def _last_in_closed(segment: Segment, following: int | None, query: Query) -> Entry | None:
+def _last_in_closed(segment: Segment, query: Query, on_damage: OnDamage) -> Entry | None:
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         summary = read_summary(fd)
         for begin, end in _chunks_backwards(summary, query):
-            found = _newest_of(read_chunks(segment, fd, summary, query._replace(after=begin - 1, until=end)))
+            stretch = query._replace(after=begin - 1, until=end)
+            found = _newest_of(read_past_damage(lambda stretch: read_chunks(segment, fd, summary, stretch), stretch, on_damage))
             if found is not None:
                 return found
-        return None
     except BadRecord as error:
-        raise DamagedSegment(segment.path, error.offset, str(error), following) from error
+        on_damage(DamagedSegment(segment.path, error.offset, str(error)))
     finally:
         os.close(fd)
+    return None
 
 
 def _newest_of(entries: Iterable[Entry]) -> Entry | None:

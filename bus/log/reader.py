@@ -20,6 +20,9 @@ from bus.log.records import Channels, Entry, Query, messages
 
 T = TypeVar("T")
 
+OnDamage = Callable[[DamagedSegment], None]
+"""Hears of a place where entries may be missing. Where it returns, reading goes on behind it."""
+
 MOVES = 20  # times in a row that a segment may vanish between being listed and opened
 
 
@@ -32,19 +35,47 @@ class Live(NamedTuple):
     places: list[tuple[int, int]]
 
 
+def stop(damage: DamagedSegment) -> None:
+    """Ends reading where the log is damaged."""
+    raise damage
+
+
 def read_folder(
-    folder: Path, *, topics: Sequence[str] = (), after: int = 0, until: int | None = None, limit: int | None = None
+    folder: Path,
+    *,
+    topics: Sequence[str] = (),
+    after: int = 0,
+    until: int | None = None,
+    limit: int | None = None,
+    on_damage: OnDamage = stop,
 ) -> Iterator[Entry]:
     """Entries with log_time (ns) in (after, until], oldest first, at most `limit`; no lock is needed, nor a recorder.
 
     `topics` are names, or prefixes that end in `.`; none: all. Of a segment that is being written, whole groups are read,
-    the last of which may not be synced yet. Raises DamagedSegment where entries may be missing, CorruptLog, OSError.
+    the last of which may not be synced yet. Raises what `on_damage` raises, by itself DamagedSegment; CorruptLog, OSError.
     """
-    return islice(read_log(folder, Query(tuple(topics), after, until)), limit)
+    return islice(read_log(folder, Query(tuple(topics), after, until), on_damage), limit)
 
 
-def read_log(folder: Path, query: Query, live: Callable[[], Live] | None = None) -> Iterator[Entry]:
+def read_log(folder: Path, query: Query, on_damage: OnDamage, live: Callable[[], Live] | None = None) -> Iterator[Entry]:
     """As read_folder; with `live`, only what the writer has synced."""
+    return read_past_damage(lambda query: _read_moving(folder, query, live), query, on_damage)
+
+
+def read_past_damage(read: Callable[[Query], Iterator[Entry]], query: Query, on_damage: OnDamage) -> Iterator[Entry]:
+    """What `read` yields for the query, and behind each damaged place what it yields from there on."""
+    while True:
+        try:
+            yield from read(query)
+            return
+        except DamagedSegment as damage:
+            on_damage(damage)
+            if damage.resume_after is None or damage.resume_after <= query.after:
+                return
+            query = query._replace(after=damage.resume_after)
+
+
+def _read_moving(folder: Path, query: Query, live: Callable[[], Live] | None) -> Iterator[Entry]:
     moves = 0
     while moves < MOVES:
         try:

@@ -70,6 +70,13 @@ class Recording:
         for step in range(first, last + 1):
             self.add(train.STEP, step_data(step), run=run)
 
+    def damage(self, step: int) -> None:
+        """Flip a bit of a recorded step, each of which is a group of its own."""
+        (path,) = self.log._folder.glob("*.mcap")
+        data = bytearray(path.read_bytes())
+        data[data.index(encode_data(step_data(step)))] ^= 1
+        path.write_bytes(data)
+
 
 def step_data(step: int) -> train.Step:
     return train.Step(step=step, loss=5.5 / step, learning_rate=1e-3, grad_norm=1 / 3, seconds=0.5, tokens=16, tokens_per_second=32.0)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import Recording
 from rich.console import Console
 
-from bus.cli import checks, log, main, reading, vocabulary
+from bus.cli import checks, main, vocabulary
 from bus.cli.asyncapi import asyncapi
 from bus.cli.gauges import AgentRow, Gauges, Snapshot
 from bus.cli.output import json_text
@@ -19,8 +20,6 @@ from bus.cli.topics import agent_tables, command_lines, topic_lines
 from bus.event import Event
 from bus.home import Home
 from bus.lifecycle import Exited, Heartbeat, StateChanged, Stopped
-from bus.log.errors import DamagedSegment
-from bus.log.records import Entry
 
 
 def beat(source: str = "power", second: int = 0, epoch: int = 1, **fields: Any) -> Event[object]:  # any field of a heartbeat
@@ -236,20 +235,18 @@ def test_the_doctor_s_json_has_one_check_a_line(
         assert json.loads(line).keys() == {"name", "state", "found", "mend"}
 
 
-def test_reading_goes_on_behind_damage_and_counts_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    entry = Entry("train.step", "durable", 1, 1, 1, b"")
+def test_cat_goes_on_behind_damage_says_where_it_is_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BUS_HOME", str(tmp_path))
+    recording = Recording(tmp_path / "artifacts")
+    recording.steps(1, 3, "r1")
+    recording.damage(step=2)
 
-    def read(folder: Path, *, topics: list[str], after: int, until: int | None) -> Iterator[Entry]:
-        yield entry._replace(log_time=after + 1)
-        if after == 0:
-            raise DamagedSegment(folder / "000001.mcap", 77, "crc", resume_after=50)
-
-    monkeypatch.setattr(reading, "read_folder", read)
-    damages = log.Damages()
-    times = [found.log_time for found in reading.read_on(Path("x"), damages.report, topics=[])]
-
-    assert (times, damages.count) == ([1, 51], 1)
-    assert "000001.mcap at byte 77" in capsys.readouterr().err
+    assert main.run(["log", "cat", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["data"]["step"] for line in out.splitlines()] == [1, 3]
+    assert "events may be missing here: 000001.open.mcap at byte" in err
 
 
 def test_an_empty_log_lists_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from test_log_write import crash, datas, fill, put
 
 from bus.errors import CorruptLog
 from bus.log import log as log_module
-from bus.log.chunks import ChunkedFile
+from bus.log.chunks import CHUNK_BYTES, ChunkedFile
 from bus.log.compaction import compact
 from bus.log.errors import DamagedSegment
 from bus.log.folder import State, list_files, list_segments
@@ -189,6 +189,45 @@ def test_reading_goes_on_behind_two_damaged_segments_that_are_neighbours(tmp_pat
     seen, resume = _read_to_damage(Log.open(tmp_path, {}))
     assert seen == maps[0] and resume is not None
     assert datas(read_folder(tmp_path, after=resume)) == maps[3]
+
+
+def test_reading_goes_on_behind_every_damage_where_it_is_told_to(tmp_path: Path) -> None:
+    log = Log.open(tmp_path, {}, segment_bytes=1)
+    maps = [fill(log, groups=1, first=first) for first in (1, 4, 7, 10, 13)]
+    log.close()
+    _flip(tmp_path / "000002.mcap", -20)
+    _flip(tmp_path / "000004.mcap", (tmp_path / "000004.mcap").read_bytes().index(b"\x28\xb5\x2f\xfd") + 20)
+    log = Log.open(tmp_path, {})
+    for read in (log.read, lambda **query: read_folder(tmp_path, **query)):
+        damages: list[DamagedSegment] = []
+        assert datas(read(on_damage=damages.append)) == maps[0] + maps[2] + maps[4]
+        assert [damage.path.name for damage in damages] == ["000002.mcap", "000004.mcap"]
+        assert datas(read(on_damage=damages.append, limit=4)) == maps[0] + maps[2][:1]
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_the_last_of_a_topic_that_can_be_read_is_found_behind_damage(tmp_path: Path, is_closed: bool) -> None:
+    log = Log.open(tmp_path, {})
+    maps = [put(log, "run.started", 1), put(log, "run.started", 2)]
+    fill(log, groups=1, per_group=1, first=3, size=CHUNK_BYTES)
+    damaged = put(log, "run.started", 4, size=CHUNK_BYTES)
+    fill(log, groups=2, first=5)
+    if is_closed:
+        log.close()
+        log = Log.open(tmp_path, {})
+        path = tmp_path / "000001.mcap"
+        data = path.read_bytes()
+        _flip(path, data.index(b"\x28\xb5\x2f\xfd", data.index(b"\x28\xb5\x2f\xfd") + 1) + 20)
+    else:
+        crash(log)
+        path = tmp_path / "000001.open.mcap"
+        _flip(path, path.read_bytes().index(damaged) + 50)
+        log = Log.open(tmp_path, {})
+    with pytest.raises(DamagedSegment):
+        log.last("run.started")
+    damages: list[DamagedSegment] = []
+    found = log.last("run.started", damages.append)
+    assert found is not None and found.data == maps[1] and len(damages) == 1
 
 
 def _flip(path: Path, offset: int) -> None:

@@ -11,8 +11,10 @@ from agents.recorder import pages as recorder_pages
 from agents.recorder import past
 from agents.recorder.pages import MOST_PLACES, Pages
 from bus.history import Fetch, Fetched, pages
+from bus.log.errors import DamagedSegment
+from bus.log.reader import stop
 from bus.topic import Topic
-from bus.wire import MAX_FRAME, MAX_REPLY, CommandReply, Raw, decode_envelope, encode_data, to_event
+from bus.wire import MAX_FRAME, MAX_REPLY, CommandReply, Raw, decode_data, decode_envelope, encode_data, to_event
 from schemas import train
 
 BLOB = Topic("test.blob", dict)
@@ -24,7 +26,7 @@ def test_pages_hold_every_event_once_and_fit_into_a_reply(tmp_path: Path, size: 
     recording = Recording(tmp_path)
     sent = [recording.add(BLOB, {"x": "y" * size, "n": n}) for n in range(20)]
     sizes = []
-    kept = Pages(recording.log)
+    kept = Pages(recording.log, stop)
 
     def fetch(request: Fetch) -> Fetched:
         page = kept.fetch(Fetch(topics=request.topics, after=request.after, until=request.until, limit=limit))
@@ -43,7 +45,7 @@ def test_pages_are_of_the_topics_asked_for(tmp_path: Path) -> None:
     recording.steps(1, 3, "r1")
     recording.add(Topic("train.steps", dict), {})
 
-    kept = Pages(recording.log)
+    kept = Pages(recording.log, stop)
     assert [topic for topic, *_ in kept.fetch(Fetch(topics=["train.step"])).events] == ["train.step"] * 3
     assert len(kept.fetch(Fetch(topics=["train."])).events) == 4
     recording.log.close()
@@ -60,7 +62,7 @@ def test_a_reader_goes_on_from_its_place_and_anybody_else_from_where_they_say(tm
     searches: list[int] = []
     read = recording.log.read
     monkeypatch.setattr(recording.log, "read", lambda **query: searches.append(query["after"]) or read(**query))
-    kept = Pages(recording.log)
+    kept = Pages(recording.log, stop)
 
     first = kept.fetch(Fetch(topics=["test.blob"], limit=4))
     assert first.next is not None
@@ -81,7 +83,7 @@ def test_places_are_few_and_forgotten_in_time(tmp_path: Path, monkeypatch: pytes
     recording = Recording(tmp_path)
     for n in range(2 * MOST_PLACES):
         recording.add(BLOB, {"n": n})
-    kept = Pages(recording.log)
+    kept = Pages(recording.log, stop)
     first = kept.fetch(Fetch(topics=["test.blob"], limit=1)).next or 0
     after = first
     for _ in range(MOST_PLACES + 3):
@@ -95,13 +97,32 @@ def test_places_are_few_and_forgotten_in_time(tmp_path: Path, monkeypatch: pytes
     recording.log.close()
 
 
+def test_pages_and_last_go_on_behind_damage_and_tell(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.steps(1, 4, "r1")
+    recording.damage(step=2)
+    recording.log._newest._committed.clear()  # as after a start
+    damages: list[DamagedSegment] = []
+    kept = Pages(recording.log, damages.append)
+
+    def steps(page: Fetched) -> list[int]:
+        return [decode_data(topic, decode_envelope(topic, data).data, train.Step).step for topic, _, _, data in page.events]
+
+    first = kept.fetch(Fetch(limit=1))
+    assert steps(first) == [1] and first.next is not None
+    assert steps(kept.fetch(Fetch(after=first.next))) == [3, 4]
+    assert len(damages) == 1
+    recording.damage(step=4)
+    assert steps(past.last(recording.log, [train.STEP.name], damages.append)) == [3]
+
+
 def test_last_is_the_newest_of_each_topic(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     recording.steps(1, 3, "r1")
     newest = recording.add(BLOB, {})
     recording.steps(4, 4, "r1")
 
-    events = past.last(recording.log, [BLOB.name, train.STEP.name, "test.never"]).events
+    events = past.last(recording.log, [BLOB.name, train.STEP.name, "test.never"], stop).events
     assert [topic for topic, *_ in events] == ["test.blob", "train.step"]
     assert bytes(events[0][3]) == bytes(newest.event_map)
     recording.log.close()

@@ -166,6 +166,23 @@ def test_a_restart_in_the_middle_of_a_run_loses_no_line_of_it(tmp_path: Path, re
     assert steps == list(range(1, 10))
 
 
+def test_damage_in_the_log_costs_a_run_its_lines_there_and_no_others(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 3, "r1")
+    recording.damage(step=2)
+    recording.log._newest._committed.clear()  # as after a start: what is looked up is read
+    live = Live(tmp_path, recording)
+    recording.steps(4, 5, "r1")
+    recording.add(train.RUN_COMPLETED, completed_data(5), run="r1")
+    live.projector.close()
+
+    assert live.errors == [None] and live.finished == ["r1"]
+    (folder,) = project(tmp_path)
+    for curve in (tmp_path / "train" / "loss_curve.csv", folder / "loss_curve.csv"):
+        assert [int(row["step"]) for row in csv.DictReader(curve.open())] == [1, 3, 4, 5]
+
+
 def test_again_on_command_the_running_run_goes_on(tmp_path: Path, recording: Recording) -> None:
     live = Live(tmp_path, recording)
     recording.add(train.RUN_STARTED, STARTED, run="r1")
