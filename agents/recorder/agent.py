@@ -97,7 +97,12 @@ class Recorder(Agent):
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
         self.compactor = Compactor(
-            self.artifacts / "log", self.settings.keep_bytes, lambda: self.committer.is_busy, self._on_compaction_error, self._on_kept
+            self.artifacts / "log",
+            self.settings.keep_bytes,
+            lambda: self.committer.is_busy,
+            self._on_compaction,
+            self._on_damage,
+            self._on_kept,
         )
         self.client.publisher.tap = self.committer.tap
         self.committer.start()
@@ -226,8 +231,10 @@ class Recorder(Agent):
         self.log.error("the log is damaged: what is left of it is read", path=str(damage.path), offset=damage.offset, why=damage.why)
         self._trouble("damage", f"the log is damaged, as in {damage.path.name} at byte {damage.offset}: bus verify names every place")
 
-    def _on_compaction_error(self, error: Exception) -> None:
-        self.log.error("a finished segment could not be compressed, and stays as it is", error=type(error).__name__, message=str(error))
+    def _on_compaction(self, error: Exception | None) -> None:
+        if error is not None:
+            self.log.error("a finished segment could not be rewritten, and stays as it is", error=type(error).__name__, message=str(error))
+        self._trouble("compaction", None if error is None else f"a finished segment could not be rewritten, and stays as it is: {error}")
 
     def _on_kept(self, is_within: bool) -> None:
         limit = f"the log is larger than keep_bytes = {self.settings.keep_bytes}, and what may go is gone"

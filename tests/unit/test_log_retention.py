@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from bus.errors import CorruptLog
 from bus.log import log as log_module
 from bus.log.chunks import ChunkedFile
 from bus.log.compaction import compact
+from bus.log.errors import DamagedSegment
 from bus.log.folder import State, list_segments
 from bus.log.info import inspect
 from bus.log.log import Log
@@ -192,16 +194,47 @@ def test_whatever_is_thinned_counts_add_up_and_lineage_stays(
     crash(log)
 
 
+class Working:
+    """A compactor over a folder, and what it says: after each pass, what was in its way, and whether the log fits."""
+
+    def __init__(self, folder: Path, is_busy: Callable[[], bool] = lambda: False) -> None:
+        self.errors: list[Exception | None] = []
+        self.damages: list[DamagedSegment] = []
+        self.kept: list[bool] = []
+        self.compactor = Compactor(folder, 1, is_busy, self.errors.append, self.damages.append, self.kept.append)
+
+    def await_errors(self, wanted: int) -> None:
+        for _ in range(100):
+            if len(self.errors) >= wanted:
+                return
+            self.compactor._thread.join(0.1)
+
+
 def test_the_compactor_thins_and_says_when_that_is_not_enough(tmp_path: Path) -> None:
     mixed_log(tmp_path, 3)
-    said: list[bool] = []
-    compactor = Compactor(tmp_path, 1, lambda: False, lambda error: said.append(False), said.append)
-    for _ in range(100):
-        if said:
-            break
-        compactor._thread.join(0.1)
-    assert compactor.close() and said == [False]
+    working = Working(tmp_path)
+    working.await_errors(1)
+    assert working.compactor.close() and (working.errors, working.damages, working.kept) == ([None], [], [False])
     assert [bool(info.expired) for info in inspect(tmp_path)] == [True, True, True, False]
+
+
+def test_a_disk_too_full_to_rewrite_a_segment_is_thinned_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = mixed_log(tmp_path, 3)
+    log.commit()  # the fourth segment ends
+    monkeypatch.setattr("agents.recorder.compactor.RETRY_SECONDS", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr("bus.log.compaction.replace", _no_space)
+        working = Working(tmp_path)
+        working.await_errors(1)
+        assert [bool(info.expired) for info in inspect(tmp_path)] == [True, True, True, False]
+    working.await_errors(2)
+    assert working.compactor.close() and working.damages == []
+    assert [type(error) for error in working.errors] == [OSError, type(None)], "said once, and once that it works again"
+    assert {segment.state for segment in list_segments(tmp_path)} == {State.CLOSED}
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_the_command_line_names_thinned_segments_and_counts_lost_ones(
@@ -229,21 +262,17 @@ def test_the_command_line_names_thinned_segments_and_counts_lost_ones(
 def test_the_compactor_waits_while_the_recorder_is_busy(tmp_path: Path) -> None:
     mixed_log(tmp_path, 3)
     before = [segment.state for segment in list_segments(tmp_path)]
-    busy, said = threading.Event(), list[bool]()
+    busy = threading.Event()
     busy.set()
-    compactor = Compactor(tmp_path, 1, busy.is_set, lambda error: said.append(False), said.append)
-    compactor._thread.join(0.5)
-    assert [segment.state for segment in list_segments(tmp_path)] == before and not said
+    working = Working(tmp_path, busy.is_set)
+    working.compactor._thread.join(0.5)
+    assert [segment.state for segment in list_segments(tmp_path)] == before and not working.errors
     busy.clear()
-    for _ in range(100):
-        if said:
-            break
-        compactor._thread.join(0.1)
-    assert said and compactor.close()
+    working.await_errors(1)
+    assert working.errors == [None] and working.kept and working.compactor.close()
 
 
 def test_told_to_stop_while_the_recorder_is_busy_the_compactor_ends(tmp_path: Path) -> None:
     mixed_log(tmp_path, 3)
-    compactor = Compactor(tmp_path, 1, lambda: True, lambda error: None, lambda kept: None)
 
-    assert compactor.close()
+    assert Working(tmp_path, lambda: True).compactor.close()
