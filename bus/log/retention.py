@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bus.log.chunks import ChunkedFile
-from bus.log.closed import Summary, open_chunk, read_counts, read_metadata, read_summary
+from bus.log.closed import Summary, check_data, open_chunk, read_counts, read_metadata, read_summary
 from bus.log.compaction import Pause, go_on, replace
 from bus.log.contents import topic_counts
 from bus.log.errors import BadRecord, DamagedSegment
@@ -54,6 +54,7 @@ def _try_to_thin(segment: Segment, lineage: Sequence[str], done: Thinned, pause:
         kept = {number for number, (topic, _) in summary.names.items() if lineage and Query(tuple(lineage)).wants(topic)}
         if set(summary.statistics.channel_message_counts) <= kept:
             return  # as it is after it was thinned
+        check_data(fd, summary)  # the tables too: what is copied gets a checksum of its own
         replace(segment.path, segment.number, lambda file: _rewrite(fd, summary, kept, file, pause), pause)
         done.paths.append(segment.path)
     except BadRecord as error:

@@ -151,6 +151,17 @@ def test_damage_in_the_oldest_segment_keeps_no_other_from_being_thinned(tmp_path
     assert first.read_bytes() == data and not list(tmp_path.glob("*.tmp"))
 
 
+def test_damage_anywhere_in_a_segment_is_never_given_a_new_checksum(tmp_path: Path) -> None:
+    mixed_log(tmp_path, 2)
+    first = tmp_path / "000001.mcap"
+    data = bytearray(first.read_bytes())
+    data[data.rindex(b"trainer/7") + len(b"trainer/7") + 4] ^= 1  # the table of streams at its end: 3 becomes 2
+    first.write_bytes(data)
+    thinned = thin(tmp_path, 1, LINEAGE)
+    assert [error.path for error in thinned.damaged] == [first] and [path.name for path in thinned.paths] == ["000002.mcap"]
+    assert first.read_bytes() == data
+
+
 def test_a_thinning_that_loses_a_kept_event_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mixed_log(tmp_path, 2)
     before = {segment.path: segment.path.read_bytes() for segment in list_segments(tmp_path)}
