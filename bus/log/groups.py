@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -23,9 +23,11 @@ _TRAILER = struct.Struct("<8sQII")  # sign, file offset of the group's first byt
 _CRC = struct.Struct("<I")
 _WINDOW = 128 * 1024  # bytes read at once where a reader begins, doubled up to _WIDE as it goes on
 _WIDE = 1024 * 1024
+_LONGEST = 16 * 1024 * 1024
+"""Bytes of a record behind a file's first group, which may have a long table of streams: no frame that brings an event is larger."""
 _MAX_RECORDS = 100_000  # of a group, which has at most 4,000 messages: what a reader remembers of one is bounded
 _NEAR = 256 * 1024  # bytes within which a search by time reads on from group to group
-_CHECKED_FACTOR = 4  # bytes that a search may checksum, as a multiple of those it searches: forged trailers cost no more
+_CHECKED_FACTOR = 4  # bytes that may be read in vain, as a multiple of those searched: forged records and trailers cost no more
 
 _encode = msgspec.msgpack.Encoder().encode
 _ended = msgspec.msgpack.Decoder(list[Stream])
@@ -61,14 +63,17 @@ def trailer(body: bytes, start: int, count: int, ended: list[Stream]) -> bytes:
     return unsealed + _CRC.pack(zlib.crc32(unsealed, zlib.crc32(body)))
 
 
-def read_groups(fd: int, start: int, end: int) -> Iterator[Group]:
-    """The whole groups that follow each other from file offset `start`, to the first bytes that are none."""
+def read_groups(fd: int, start: int, end: int) -> Generator[Group, None, tuple[int, int]]:
+    """The whole groups that follow each other from file offset `start`, to the first bytes that are none.
+
+    Returns the file offset of those, and how many were read in vain to see it.
+    """
     data, at, size = b"", 0, _WINDOW
     while start < end:
-        heads, trailer_at = _walk_to_trailer(data, at, start)
+        heads, trailer_at, may_follow = _walk_to_trailer(data, at, start)
         if trailer_at is None:
-            if len(data) - at >= min(end - start, MAX_RECORD) or len(heads) > _MAX_RECORDS:
-                return
+            if not may_follow or len(data) - at >= min(end - start, MAX_RECORD):
+                return start, len(data) - at
             size = max(size, 2 * (len(data) - at))
             data, at = read_at(fd, start, min(size, end - start)), 0
             if len(data) < min(size, end - start):
@@ -77,19 +82,21 @@ def read_groups(fd: int, start: int, end: int) -> Iterator[Group]:
             continue
         group = _whole(data, at, trailer_at, start, heads)
         if group is None:
-            return
+            return start, len(data) - at
         yield group
         at, start = at + group.end - group.start, group.end
+    return start, 0
 
 
 def read_across(fd: int, start: int, end: int) -> Iterator[Group | Hole]:
     """Every whole group between two file offsets, and what lies between them. Raises BadRecord at a file offset."""
+    budget = _CHECKED_FACTOR * (end - start) + MAX_RECORD
     while start < end:
-        for group in read_groups(fd, start, end):
-            yield group
-            start = group.end
+        start, in_vain = yield from read_groups(fd, start, end)
+        budget -= in_vain
         if start < end:
-            behind = _find_group(fd, start + 1, end)
+            behind, checked = _find_group(fd, start + 1, end, budget)
+            budget -= checked
             yield Hole(start, behind)
             start = behind
 
@@ -129,9 +136,13 @@ def _group_across(fd: int, low: int, middle: int, high: int) -> Group | None:
     return None
 
 
-def _walk_to_trailer(data: bytes, at: int, start: int) -> tuple[list[Head], int | None]:
-    """The records of the group at `data[at:]`, as they lie in it, and where its trailer is; None if that is not all there."""
+def _walk_to_trailer(data: bytes, at: int, start: int) -> tuple[list[Head], int | None, bool]:
+    """The records of the group at `data[at:]`, as they lie in it, and where its trailer is; None if that is not all there.
+
+    And whether it may be behind these bytes.
+    """
     heads: list[Head] = []
+    longest = _LONGEST if start else MAX_RECORD
     size, base, unpack = len(data), at, PREFIX.unpack_from
     at += len(MAGIC) if start == 0 else 0
     while at + PREFIX.size <= size and len(heads) <= _MAX_RECORDS:
@@ -139,12 +150,12 @@ def _walk_to_trailer(data: bytes, at: int, start: int) -> tuple[list[Head], int 
         content: int = at + PREFIX.size
         following: int = content + length
         if following > size:
-            break
+            return heads, None, length <= longest
         if opcode == GROUP:
-            return heads, at
+            return heads, at, False
         heads.append((opcode, content - base, following - base))
         at = following
-    return heads, None
+    return heads, None, len(heads) <= _MAX_RECORDS
 
 
 def _whole(data: bytes, at: int, trailer_at: int, start: int, heads: list[Head]) -> Group | None:
@@ -165,16 +176,16 @@ def _whole(data: bytes, at: int, trailer_at: int, start: int, heads: list[Head])
     return Group(start, start + end - at, data[at:trailer_at], heads, count, ended)
 
 
-def _find_group(fd: int, start: int, end: int) -> int:
-    """The first file offset in [start, end) at which a whole group begins, else `end`."""
-    budget = _CHECKED_FACTOR * (end - start)
+def _find_group(fd: int, start: int, end: int, budget: int) -> tuple[int, int]:
+    """The first file offset in [start, end) at which a whole group begins, else `end`; and how many bytes were checked for it."""
+    checked = 0
     for begins, sealed_end in _claimed(fd, start, end, start):
-        budget -= sealed_end - begins
-        if budget < 0:
-            raise BadRecord(start, "too many trailers that seal nothing")  # a forgery: to be kept, not cut
+        checked += sealed_end - begins
+        if checked > budget:
+            raise BadRecord(start, "too many records and trailers that lead to no group")  # a forgery: to be kept, not cut
         if next(read_groups(fd, begins, sealed_end), None) is not None:
-            return begins
-    return end
+            return begins, checked
+    return end, checked
 
 
 def _claimed(fd: int, position: int, end: int, lowest: int) -> Iterator[tuple[int, int]]:

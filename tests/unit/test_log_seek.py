@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcap.opcode import Opcode
 from test_log_write import crash, datas, fill
 
-from bus.log.errors import DamagedSegment
+from bus.log.errors import BadRecord, DamagedSegment
+from bus.log.groups import GROUP, Group, Hole, read_across, trailer
 from bus.log.log import Log
 from bus.log.reader import read_folder
-from bus.log.records import Entry
+from bus.log.records import MAGIC, MAX_RECORD, PREFIX, Entry
 
 STATES = ["open", "done", "damaged"]
 
@@ -120,6 +123,44 @@ def test_a_search_by_time_hides_no_damage(
     if not damage:
         torn = 4 if state != "done" else 0  # a last group that does not check may be one that is being written
         assert len(seen) >= len(rest) - torn
+
+
+def forged(path: Path, groups: int, bait: Callable[[int], bytes]) -> int:
+    """Whole groups of 64 KiB with `bait` of its file offset behind each. Returns their size."""
+    record, data = PREFIX.pack(Opcode.METADATA, 65_536) + bytes(65_536), bytearray()
+    for _ in range(groups):
+        body = record if data else MAGIC + record
+        data += body + trailer(body, len(data), 0, [])
+        data += bait(len(data))
+    path.write_bytes(data)
+    return len(data)
+
+
+def test_a_record_longer_than_any_in_a_group_is_not_looked_for(tmp_path: Path, bytes_read: Callable[[], int]) -> None:
+    size = forged(tmp_path / "forged", 150, lambda offset: PREFIX.pack(0x7F, 2**40))
+    with (tmp_path / "forged").open("rb") as file:
+        bytes_read()
+        parts = list(read_across(file.fileno(), 0, size))
+    assert [type(part) for part in parts] == [Group, Hole] * 150
+    assert bytes_read() < 8 * size
+
+
+@pytest.mark.parametrize(
+    "bait",
+    [
+        lambda offset: PREFIX.pack(Opcode.METADATA, 8 * 2**20),
+        lambda offset: PREFIX.pack(GROUP, 4 * 2**20) + b"ZPGROUP1" + struct.pack("<QII", offset, 0, 0),
+    ],
+    ids=["records", "trailers"],
+)
+def test_what_leads_to_no_group_is_read_within_bounds_and_said(
+    tmp_path: Path, bytes_read: Callable[[], int], bait: Callable[[int], bytes]
+) -> None:
+    size = forged(tmp_path / "forged", 200, bait)
+    with (tmp_path / "forged").open("rb") as file, pytest.raises(BadRecord, match="lead to no group"):
+        bytes_read()
+        list(read_across(file.fileno(), 0, size))
+    assert bytes_read() < 10 * size + 3 * MAX_RECORD
 
 
 def test_a_group_declares_the_channels_that_it_uses(tmp_path: Path) -> None:
