@@ -14,7 +14,7 @@ from bus.log.chunks import ChunkedFile
 from bus.log.contents import Contents
 from bus.log.disk import sync, sync_folder
 from bus.log.errors import DamagedSegment
-from bus.log.folder import Segment, State, known_start, list_segments, segment_path, temporary_path
+from bus.log.folder import Segment, State, known_start, list_segments, segment_path, size_of, temporary_path
 from bus.log.readback import Messages, check
 from bus.log.reader import read_whole
 from bus.log.records import COUNTS, LOST, START, STREAMS, STREAMS_AT_END, counts_map, start_map, streams_map
@@ -37,18 +37,26 @@ def compact(folder: Path, pause: Pause = go_on) -> list[Path]:
 
 def waiting_bytes(folder: Path) -> int:
     """Bytes of the segments that `compact` would rewrite."""
-    return sum(segment.path.stat().st_size for segment, _ in _ended(folder))
+    return sum(size_of(segment) for segment, _ in _ended(folder))
 
 
 def _ended(folder: Path) -> list[tuple[Segment, int | None]]:
     """The segments to rewrite, each with the log_time at which the next one takes over, if there is one."""
     segments = list_segments(folder)
-    starts = [None if following is None else known_start(following) for following in [*segments[1:], None]]
+    starts = [*map(_start_now, segments[1:]), None]
     return [
         (segment, start)
         for segment, start in zip(segments, starts, strict=False)
         if segment.state is State.DONE or (segment.state is State.OPEN and start is not None)
     ]
+
+
+def _start_now(segment: Segment) -> int | None:
+    """As known_start; None also for a segment that the recorder renamed just now: a later call sees it."""
+    try:
+        return known_start(segment)
+    except FileNotFoundError:
+        return None
 
 
 def _close(segment: Segment, until: int | None, pause: Pause) -> Path:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bus.log.closed import read_counts, read_metadata, read_summary
 from bus.log.errors import BadRecord
 from bus.log.folder import Segment, State, list_segments
+from bus.log.reader import look_again
 from bus.log.records import EXPIRED, LOST, STREAMS_AT_END, Stream, streams_of
 from bus.log.recovery import scan
 
@@ -43,7 +44,11 @@ class SegmentInfo(Struct, frozen=True, kw_only=True):
 
 
 def inspect(folder: Path) -> list[SegmentInfo]:
-    """Every segment in order. A damaged one is listed with its problem, not raised. Raises OSError."""
+    """Every segment in order. A damaged one is listed with its problem, not raised. Raises CorruptLog, OSError."""
+    return look_again(folder, lambda: _inspect(folder))
+
+
+def _inspect(folder: Path) -> list[SegmentInfo]:
     return [_closed(segment) if segment.state is State.CLOSED else _unchunked(segment) for segment in list_segments(folder)]
 
 

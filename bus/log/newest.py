@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from bus.errors import CorruptLog
 from bus.log.closed import Summary, read_chunks, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, known_start, list_segments
-from bus.log.reader import MOVES, Live, OnDamage, read_past_damage, read_segment
+from bus.log.reader import Live, OnDamage, look_again, read_past_damage, read_segment
 from bus.log.records import Entry, Query, is_replay
 
 _MAX_TOPICS = 4096  # every command line that calls has a reply topic of its own: they must not pile up in memory
@@ -53,12 +52,7 @@ class Newest:
 
 def last_entry(folder: Path, topic: str, live: Callable[[], Live], on_damage: OnDamage) -> Entry | None:
     """The last synced event of a topic, from the files. Raises what `on_damage` raises, CorruptLog, OSError."""
-    for _ in range(MOVES):
-        try:
-            return _search(folder, topic, live(), on_damage)
-        except FileNotFoundError:  # closed, or removed as too old: the list was out of date
-            continue
-    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being searched for {topic}")
+    return look_again(folder, lambda: _search(folder, topic, live(), on_damage))
 
 
 def _search(folder: Path, topic: str, live: Live, on_damage: OnDamage) -> Entry | None:

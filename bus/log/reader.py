@@ -6,6 +6,7 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -85,7 +86,7 @@ def _read_moving(folder: Path, query: Query, live: Callable[[], Live] | None) ->
             return
         except FileNotFoundError:  # closed, or removed as too old: the list was out of date
             moves += 1
-    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being read; is something else removing them?")
+    raise _vanished(folder)
 
 
 def _read_once(folder: Path, query: Query, live: Live | None) -> Iterator[Entry]:
@@ -123,6 +124,18 @@ def _first_start(segments: Sequence[Segment]) -> int | None:
 def _start_before(segments: Sequence[Segment], place: int) -> int:
     """The start of a segment, or of the nearest earlier one whose start can be read."""
     return next((start for before in range(place, -1, -1) if (start := known_start(segments[before])) is not None), 0)
+
+
+def look_again(folder: Path, look: Callable[[], T]) -> T:
+    """What `look` finds in the folder, looked for anew where a segment vanished from under it: closed, or removed as too old."""
+    for _ in range(MOVES):
+        with suppress(FileNotFoundError):
+            return look()
+    raise _vanished(folder)
+
+
+def _vanished(folder: Path) -> CorruptLog:
+    return CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being read; is something else removing them?")
 
 
 def read_segment(segment: Segment, following: int | None, query: Query, live: Live | None = None) -> Iterator[Entry]:

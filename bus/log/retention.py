@@ -16,7 +16,7 @@ from bus.log.closed import Summary, check_data, open_chunk, read_counts, read_me
 from bus.log.compaction import Pause, go_on, replace
 from bus.log.contents import topic_counts
 from bus.log.errors import BadRecord, DamagedSegment
-from bus.log.folder import Segment, State, list_segments
+from bus.log.folder import Segment, State, list_segments, size_of
 from bus.log.readback import Messages
 from bus.log.records import EXPIRED, MESSAGE, MESSAGE_FIELDS, STREAMS_AT_END, Query, counts_map, walk
 
@@ -35,7 +35,7 @@ def thin(folder: Path, keep_bytes: int, lineage: Sequence[str], pause: Pause = g
     `lineage` are topics, or prefixes that end in `.`, whose events stay. For the thread that calls `compact`. Raises OSError.
     """
     segments = list_segments(folder)
-    over = sum(segment.path.stat().st_size for segment in segments) - keep_bytes
+    over = sum(map(size_of, segments)) - keep_bytes
     done = Thinned([], [], 0)
     for segment in segments[:-1]:
         if over <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +19,14 @@ from test_log_write import crash, datas, fill, put
 from bus.errors import CorruptLog
 from bus.log import log as log_module
 from bus.log.chunks import CHUNK_BYTES, ChunkedFile
-from bus.log.compaction import compact
+from bus.log.compaction import compact, waiting_bytes
 from bus.log.errors import DamagedSegment
-from bus.log.folder import State, list_files, list_segments
+from bus.log.folder import Segment, State, list_files, list_segments
 from bus.log.info import inspect
 from bus.log.log import Log
 from bus.log.reader import read_folder
 from bus.log.records import Entry
+from bus.log.retention import thin
 
 
 def small_log(folder: Path) -> tuple[list[bytes], list[int]]:
@@ -360,6 +362,35 @@ def test_a_reader_follows_segments_that_are_closed_underneath_it(tmp_path: Path)
         maps += fill(log, groups=15, first=len(maps) + 1)
         seen += datas(reading)
         assert seen == maps[: len(seen)] and len(seen) >= len(maps) - 45
+
+
+@pytest.mark.parametrize(
+    ("module", "look"),
+    [
+        ("info", lambda folder: sum(info.messages["train.step"] for info in inspect(folder)) == 12),
+        ("compaction", lambda folder: len(compact(folder)) == 3),
+        ("compaction", lambda folder: waiting_bytes(folder) > 0),
+        ("retention", lambda folder: thin(folder, 1, []).over > 0),
+    ],
+    ids=["inspect", "compact", "waiting_bytes", "thin"],
+)
+def test_a_segment_that_is_renamed_between_two_looks_is_nobody_s_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, look: Callable[[Path], bool]
+) -> None:
+    log = Log.open(tmp_path, {}, segment_bytes=1)
+    fill(log, groups=4)
+    name = f"bus.log.{module}.list_segments"
+
+    def listed(folder: Path) -> list[Segment]:
+        """The recorder ends the open segment right behind the listing."""
+        monkeypatch.setattr(name, list_segments)
+        found = list_segments(folder)
+        log._end_segment()
+        return found
+
+    monkeypatch.setattr(name, listed)
+    assert look(tmp_path)
+    log.close()
 
 
 def test_a_reader_gives_up_on_segments_that_keep_vanishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
