@@ -117,9 +117,10 @@ class Recorder(Agent):
     async def close(self) -> None:
         await asyncio.to_thread(self.committer.close)
         await asyncio.to_thread(self.projector.close)
-        await asyncio.to_thread(self.compactor.close)
+        await asyncio.to_thread(self.projector.close)
+        has_ended = await asyncio.to_thread(self.compactor.close)
         self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
-        await asyncio.to_thread(self.recording.close)
+        await asyncio.to_thread(self.recording.close, rewrite=has_ended)
 
     @every(seconds=PLACE_SECONDS / 2)
     def forget_places(self) -> None:

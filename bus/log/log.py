@@ -174,10 +174,11 @@ class Log:
         """
         return self._newest.get(topic, on_damage)
 
-    def close(self) -> None:
+    def close(self, *, rewrite: bool = True) -> None:
         """Commits, ends the open segment as a valid MCAP, rewrites what is small, and lets go of the lock.
 
-        No `compact` may be running. Raises LogWriteError when not all is on disk or ended, else as `compact` does.
+        `rewrite` is False where a `compact` may still be running: the next start does it then.
+        Raises LogWriteError when not all is on disk or ended, else as `compact` does.
         """
         with self._held:
             self.commit()
@@ -185,7 +186,7 @@ class Log:
                 self._end_segment()
             except OSError as error:
                 raise LogWriteError(f"{self._abandon()}: {error}; all events are safe, the file has no MCAP footer") from error
-            if waiting_bytes(self._folder) <= _CLOSED_AT_ONCE:
+            if rewrite and waiting_bytes(self._folder) <= _CLOSED_AT_ONCE:
                 compact(self._folder)
 
     def _number(self, topic: str, plane: Delivery) -> tuple[int, bool]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from test_log_write import crash, datas, fill, put
 
+from agents.recorder.agent import Recorder
 from agents.recorder.compactor import LINEAGE, Compactor
 from bus.cli import main
 from bus.errors import CorruptLog
@@ -246,6 +250,38 @@ def test_a_disk_too_full_to_rewrite_a_segment_is_thinned_and_tried_again(tmp_pat
 
 def _no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_a_recorder_that_ends_while_a_rewrite_is_stuck_begins_no_second_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = mixed_log(tmp_path, 3)
+    log.commit()  # the fourth segment ends, and is rewritten
+    stuck, released = threading.Event(), threading.Event()
+
+    def sync_slowly(fd: int) -> None:
+        assert threading.current_thread().name == "compactor", "a second rewrite"
+        stuck.set()
+        released.wait(10)
+
+    monkeypatch.setattr("bus.log.compaction.sync", sync_slowly)
+    monkeypatch.setattr("agents.recorder.compactor.CLOSE_TIMEOUT", 0.05)
+    working = Working(tmp_path)
+    assert stuck.wait(10)
+    parts = {"committer": Mute(), "intake": Mute(), "projector": Mute(), "compactor": working.compactor, "recording": log}
+    publisher = SimpleNamespace(epoch=1)
+    ending = SimpleNamespace(name="recorder", client=SimpleNamespace(publisher=publisher), **parts)
+    asyncio.run(Recorder.close(cast(Recorder, ending)))
+    assert list_segments(tmp_path)[-1].state is State.DONE
+    released.set()
+    working.compactor._thread.join(10)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+class Mute:
+    """A part of the recorder that has nothing left to do."""
+
+    def close(self) -> None: ...
+
+    def end(self, stream: tuple[str, int]) -> None: ...
 
 
 def test_the_command_line_names_thinned_segments_and_counts_lost_ones(
