@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.errors import BusError
+from bus.log.disk import make_folder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 """The folder that this code was installed from."""
@@ -72,7 +73,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folders. Raises NoHome for a private folder that others can reach."""
         for folder in (self.artifacts, self.log, self.cache):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         sockets = self.sockets()
         for folder in (self.run,) if sockets == self.run else (self.run, sockets.parent, sockets):
             _make_private(folder)

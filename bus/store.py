@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bus.errors import BusError
+from bus.log.disk import make_folder, sync, sync_folder
 
 FOLDER = "store"
 """The store's folder below `artifacts/`."""
@@ -40,15 +41,20 @@ class Store:
         self._artifacts = artifacts
 
     def put(self, source: Path | bytes) -> Stored:
-        """Copy bytes or a file into the store, synced to disk. What is there already is not written again. Raises OSError."""
+        """Copy bytes or a file into the store, synced to disk. What is there already is not written again, unless it was changed.
+
+        Raises OSError.
+        """
         root = self._artifacts / FOLDER
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         with _temporary(root) as (file, name):
             digest, size = _copy(source, file)
             stored = Stored(digest, size, _relative(digest))
             target = self._artifacts / stored.path
-            if not target.exists():
-                _make_durable(file, name, target, root)
+            make_folder(target.parent)
+            if not _holds(target, stored):
+                _make_durable(file, name, target)
+            sync_folder(target.parent)  # also where another process, which may have died before it did so, gave the file its name
         return stored
 
     def path(self, digest: str) -> Path:
@@ -99,20 +105,17 @@ def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         Path(name).unlink(missing_ok=True)
 
 
-def _make_durable(file: BinaryIO, name: Path, target: Path, root: Path) -> None:
-    """Give the complete file its place: its bytes are on disk before its name is, and the name when this returns."""
+def _holds(path: Path, stored: Stored) -> bool:
+    """Whether the file is there, with the bytes that its name says."""
+    if not path.is_file() or path.stat().st_size != stored.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == stored.hash
+
+
+def _make_durable(file: BinaryIO, name: Path, target: Path) -> None:
+    """Give the complete file its place, once its bytes are on disk."""
     file.flush()
     os.fchmod(file.fileno(), 0o444)
-    os.fsync(file.fileno())
-    target.parent.mkdir(exist_ok=True)
+    sync(file.fileno())
     name.rename(target)
-    for folder in (target.parent, root):
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

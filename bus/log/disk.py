@@ -48,6 +48,14 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing. When it returns, their names are on the medium. Raises OSError."""
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def read_at(fd: int, offset: int, size: int) -> bytes:
     """Up to `size` bytes at `offset`, fewer only at the end of the file."""
     data = os.pread(fd, size, offset)

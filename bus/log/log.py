@@ -18,6 +18,7 @@ import msgspec
 from bus.lock import hold
 from bus.log.compaction import compact, waiting_bytes
 from bus.log.contents import Contents
+from bus.log.disk import make_folder
 from bus.log.errors import LogWriteError
 from bus.log.newest import Newest
 from bus.log.pending import Numbering, Pending
@@ -81,7 +82,7 @@ class Log:
 
         Raises LockHeld; DamagedSegment when the last closed segment cannot say where to go on; OSError.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with ExitStack() as held:
             held.enter_context(hold(folder / "lock", "the recorder of this log"))
             log = cls(folder, schemas, segment_bytes, segment_seconds)

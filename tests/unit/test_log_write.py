@@ -429,6 +429,16 @@ def test_a_new_segment_counts_only_once_its_name_is_durable(tmp_path: Path, monk
     assert datas(log.read()) == datas(read_folder(tmp_path)) == maps
 
 
+def test_the_log_s_own_folder_is_durable_before_anything_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("bus.log.disk.sync_folder", synced.append)
+    folder = tmp_path / "artifacts" / "log"
+    crash(Log.open(folder, {}))
+    assert synced == [tmp_path, tmp_path / "artifacts"]
+    crash(Log.open(folder, {}))
+    assert synced[2:] == [tmp_path / "artifacts"], "who made it may have died before it was synced"
+
+
 def test_more_topics_than_a_file_has_channels_for_take_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.log.pending.MAX_CHANNELS", 3)
     log = Log.open(tmp_path, {})

@@ -58,3 +58,35 @@ def test_changed_content_is_never_handed_out(tmp_path: Path) -> None:
 
     with pytest.raises(NotInStore, match="changed"):
         Store(tmp_path).read(stored.hash)
+
+
+@pytest.mark.parametrize("left", [b"", b"tampered", b"origin"])
+def test_what_was_changed_in_the_store_is_made_good_by_who_puts_it_again(tmp_path: Path, left: bytes) -> None:
+    stored = Store(tmp_path).put(b"original")
+    path = tmp_path / stored.path
+    path.chmod(0o644)
+    path.write_bytes(left)
+
+    assert Store(tmp_path).put(b"original") == stored
+    assert Store(tmp_path).read(stored.hash) == b"original"
+    assert files_in(tmp_path) == [path]
+
+
+def test_a_file_is_synced_through_the_drive_s_cache_where_the_system_has_a_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("bus.log.disk._FULLFSYNC", 51)
+    monkeypatch.setattr("bus.log.disk.fcntl.fcntl", lambda fd, request: asked.append(request))
+
+    Store(tmp_path).put(b"weights")
+    assert asked == [51]
+
+
+def test_the_names_of_new_folders_are_durable_as_the_file_s_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("bus.log.disk.sync_folder", synced.append)
+    monkeypatch.setattr("bus.store.sync_folder", synced.append)
+
+    stored = Store(tmp_path / "artifacts").put(b"weights")
+    assert synced == [tmp_path, tmp_path / "artifacts", tmp_path / "artifacts" / "store", (tmp_path / "artifacts" / stored.path).parent]
