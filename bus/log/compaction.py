@@ -14,10 +14,10 @@ from bus.log.chunks import ChunkedFile
 from bus.log.contents import Contents
 from bus.log.disk import sync, sync_folder
 from bus.log.errors import DamagedSegment
-from bus.log.folder import Segment, State, known_start, list_segments, segment_path, size_of, temporary_path
+from bus.log.folder import Segment, State, known_beginning, list_segments, segment_path, size_of, temporary_path
 from bus.log.readback import Messages, check
 from bus.log.reader import read_whole
-from bus.log.records import COUNTS, LOST, START, STREAMS, STREAMS_AT_END, counts_map, start_map, streams_map
+from bus.log.records import COUNTS, LOST, START, STREAMS, STREAMS_AT_END, Beginning, counts_map, start_map, streams_map
 
 Pause = Callable[[], None]
 """Called between the steps of a long work: it may wait, or raise to end it with nothing changed."""
@@ -32,7 +32,7 @@ def compact(folder: Path, pause: Pause = go_on) -> list[Path]:
 
     Raises DamagedSegment for one that does not read back, which it sets aside as damaged; a later call goes on. Raises OSError.
     """
-    return [_close(segment, until, pause) for segment, until in _ended(folder)]
+    return [_close(segment, following, pause) for segment, following in _ended(folder)]
 
 
 def waiting_bytes(folder: Path) -> int:
@@ -40,29 +40,29 @@ def waiting_bytes(folder: Path) -> int:
     return sum(size_of(segment) for segment, _ in _ended(folder))
 
 
-def _ended(folder: Path) -> list[tuple[Segment, int | None]]:
-    """The segments to rewrite, each with the log_time at which the next one takes over, if there is one."""
+def _ended(folder: Path) -> list[tuple[Segment, Beginning | None]]:
+    """The segments to rewrite, each with where the next one takes over, if there is one."""
     segments = list_segments(folder)
-    starts = [*map(_start_now, segments[1:]), None]
+    beginnings = [*map(_beginning_now, segments[1:]), None]
     return [
-        (segment, start)
-        for segment, start in zip(segments, starts, strict=False)
-        if segment.state is State.DONE or (segment.state is State.OPEN and start is not None)
+        (segment, following)
+        for segment, following in zip(segments, beginnings, strict=False)
+        if segment.state is State.DONE or (segment.state is State.OPEN and following is not None)
     ]
 
 
-def _start_now(segment: Segment) -> int | None:
-    """As known_start; None also for a segment that the recorder renamed just now: a later call sees it."""
+def _beginning_now(segment: Segment) -> Beginning | None:
+    """As known_beginning; None also for a segment that the recorder renamed just now: a later call sees it."""
     try:
-        return known_start(segment)
+        return known_beginning(segment)
     except FileNotFoundError:
         return None
 
 
-def _close(segment: Segment, until: int | None, pause: Pause) -> Path:
+def _close(segment: Segment, following: Beginning | None, pause: Pause) -> Path:
     closed = segment_path(segment.path.parent, segment.number, State.CLOSED)
     try:
-        replace(closed, segment.number, lambda file: _rewrite(segment, until, file, pause), pause)
+        replace(closed, segment.number, lambda file: _rewrite(segment, following, file, pause), pause)
     except DamagedSegment as error:
         if error.path == segment.path:
             segment.path.rename(segment_path(segment.path.parent, segment.number, State.DAMAGED))
@@ -89,12 +89,12 @@ def replace(path: Path, number: int, write: Callable[[BinaryIO], Messages], paus
     sync_folder(path.parent)
 
 
-def _rewrite(segment: Segment, until: int | None, file: BinaryIO, pause: Pause) -> Messages:
+def _rewrite(segment: Segment, following: Beginning | None, file: BinaryIO, pause: Pause) -> Messages:
     contents, seen = Contents(), Messages()
     chunked = ChunkedFile(file, contents.schemas, contents.channels)
-    for group in read_whole(segment, until, contents):
+    for group in read_whole(segment, following, contents):
         if group.start == 0:
-            chunked.metadata(START, start_map(segment.number, contents.after))
+            chunked.metadata(START, start_map(segment.number, contents.beginning))
             chunked.metadata(STREAMS, streams_map(contents.streams_before))
         chunked.add(group.body, group.heads)
         seen.add(group.body, group.heads)

@@ -21,16 +21,17 @@ from bus.log.records import (
     PREFIX,
     START,
     STREAMS,
+    Beginning,
     Channels,
     Entry,
     Head,
     Stream,
+    beginning_of,
     counts_of,
     decode,
     delivery_of,
     is_replay,
     may_hold_replay,
-    start_after,
     streams_of,
 )
 from bus.topic import Delivery
@@ -54,7 +55,7 @@ _channel_at = struct.Struct("<H").unpack_from
 class Contents:
     """A segment's contents up to file offset `end`. `streams` is the table as its last group leaves it."""
 
-    after: int = 0
+    beginning: Beginning = field(default_factory=Beginning)
     streams_before: dict[Stream, int] = field(default_factory=dict)
     streams: dict[Stream, int] = field(default_factory=dict)
     end: int = 0
@@ -108,7 +109,8 @@ class Contents:
 
     def _declare_metadata(self, record: Metadata) -> None:
         if record.name == START:
-            self.after = self.last = start_after(record)
+            self.beginning = beginning_of(record)
+            self.last = self.beginning.after
         elif record.name == STREAMS:
             self.streams_before = streams_of(record.metadata)
             self.streams = dict(self.streams_before)

@@ -13,7 +13,7 @@ from mcap.records import Metadata
 
 from bus.log.disk import read_at
 from bus.log.errors import BadRecord, DamagedSegment
-from bus.log.records import MAGIC, PREFIX, decode, start_after
+from bus.log.records import MAGIC, PREFIX, Beginning, beginning_of, decode
 
 _NAME = re.compile(r"(\d{6,12})(?:\.(open|done|damaged))?\.mcap")
 _START_BYTES = 4096  # a segment's header and first metadata are about 150
@@ -68,23 +68,33 @@ def size_of(segment: Segment) -> int:
 
 def read_start(path: Path) -> int:
     """The log_time (ns) that all events of the segment are above, and no earlier one is. Raises DamagedSegment, FileNotFoundError."""
+    return _read_beginning(path).after
+
+
+def _read_beginning(path: Path) -> Beginning:
     fd = os.open(path, os.O_RDONLY)
     try:
         data = read_at(fd, 0, _START_BYTES)
     finally:
         os.close(fd)
     try:
-        return start_after(decode(Metadata, _second_record(data), 0))
+        return beginning_of(decode(Metadata, _second_record(data), 0))
     except BadRecord as error:
         raise DamagedSegment(path, error.offset, str(error)) from error
 
 
-def known_start(segment: Segment) -> int | None:
-    """As read_start; None where it cannot be read: the segment is just being made, or damaged, which reading it reports."""
+def known_beginning(segment: Segment) -> Beginning | None:
+    """Where a segment begins; None where that cannot be read: it is just being made, or damaged, which reading it reports."""
     try:
-        return read_start(segment.path)
+        return _read_beginning(segment.path)
     except DamagedSegment:
         return None
+
+
+def known_start(segment: Segment) -> int | None:
+    """As read_start; None as known_beginning."""
+    beginning = known_beginning(segment)
+    return None if beginning is None else beginning.after
 
 
 def _second_record(data: bytes) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 
 from msgspec import Struct
 
 from bus.log.closed import read_counts, read_metadata, read_summary
 from bus.log.errors import BadRecord
-from bus.log.folder import Segment, State, list_segments
+from bus.log.folder import Segment, State, known_beginning, list_segments
 from bus.log.reader import look_again
 from bus.log.records import EXPIRED, LOST, STREAMS_AT_END, Stream, streams_of
 from bus.log.recovery import scan
@@ -49,7 +50,11 @@ def inspect(folder: Path) -> list[SegmentInfo]:
 
 
 def _inspect(folder: Path) -> list[SegmentInfo]:
-    return [_closed(segment) if segment.state is State.CLOSED else _unchunked(segment) for segment in list_segments(folder)]
+    segments = list_segments(folder)
+    return [
+        _closed(segment) if segment.state is State.CLOSED else _unchunked(segment, following)
+        for segment, following in zip_longest(segments, segments[1:])
+    ]
 
 
 def _closed(segment: Segment) -> SegmentInfo:
@@ -70,8 +75,8 @@ def _closed(segment: Segment) -> SegmentInfo:
     )  # fmt: skip
 
 
-def _unchunked(segment: Segment) -> SegmentInfo:
-    contents, size, damage = scan(segment.path)
+def _unchunked(segment: Segment, following: Segment | None) -> SegmentInfo:
+    contents, size, damage = scan(segment.path, following and known_beginning(following))
     return SegmentInfo(
         path=segment.path, state=segment.state.name.lower(), bytes=size, messages=contents.message_counts(), lost=dict(contents.lost),
         first=contents.first, last=contents.last if contents.first else 0, ended=segment.state is State.DONE,

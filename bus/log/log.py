@@ -23,7 +23,7 @@ from bus.log.errors import LogWriteError
 from bus.log.newest import Newest
 from bus.log.pending import Numbering, Pending
 from bus.log.reader import Live, OnDamage, read_log, stop
-from bus.log.records import MESSAGE, MESSAGE_FIELDS, MESSAGE_HEAD, Entry, Query, Stream
+from bus.log.records import MESSAGE, MESSAGE_FIELDS, MESSAGE_HEAD, Beginning, Entry, Query, Stream
 from bus.log.recovery import Repair, recover
 from bus.log.segment import MAX_BYTES, MAX_EVENTS, OpenSegment, Schemas
 from bus.topic import Delivery
@@ -64,6 +64,7 @@ class Log:
         self._last_number = recovered.number
         self._last_time = self._synced_time = recovered.last_time
         self._segment: OpenSegment | None = None
+        self._cut: int | None = None  # where the last good group of a segment that was given up ends, until the next one says so
         contents = recovered.contents or Contents()
         numbering = Numbering(dict(contents.names))
         self._filling = Pending(numbering)
@@ -217,7 +218,7 @@ class Log:
         return ended
 
     def _new_segment(self, numbering: Numbering) -> OpenSegment:
-        contents = Contents(after=self._synced_time, streams_before=dict(self.committed))
+        contents = Contents(beginning=Beginning(self._synced_time, self._cut), streams_before=dict(self.committed))
         self._segment = OpenSegment.create(self._folder, self._last_number + 1, self._schemas, contents, numbering)
         return self._segment
 
@@ -226,6 +227,7 @@ class Log:
         if segment is None:
             return self._folder
         segment.abandon()
+        self._cut = segment.contents.end or self._cut  # one without a good group leaves its number to the next
         return segment.path
 
     def _next_groups(self) -> list[Pending]:
@@ -237,7 +239,7 @@ class Log:
         """Groups onto the disk, and what follows from their being there: the streams that they moved. Raises OSError."""
         segment = self._segment or self._new_segment(groups[0].numbering)
         segment.write(groups)
-        self._last_number = segment.number
+        self._last_number, self._cut = segment.number, None
         self._live = _live(segment.number, segment.contents)
         for group in groups:
             self._pending.popleft()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bus.log.closed import Summary, read_chunks, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
-from bus.log.folder import Segment, State, known_start, list_segments
+from bus.log.folder import Segment, State, known_beginning, list_segments
 from bus.log.reader import Live, OnDamage, look_again, read_past_damage, read_segment
-from bus.log.records import Entry, Query, is_replay
+from bus.log.records import Beginning, Entry, Query, is_replay
 
 _MAX_TOPICS = 4096  # every command line that calls has a reply topic of its own: they must not pile up in memory
 
@@ -61,11 +61,11 @@ def _search(folder: Path, topic: str, live: Live, on_damage: OnDamage) -> Entry 
         found = _last_in(segment, following, Query((topic,)), live, on_damage)
         if found is not None:
             return found
-        following = known_start(segment)
+        following = known_beginning(segment)
     return None
 
 
-def _last_in(segment: Segment, following: int | None, query: Query, live: Live, on_damage: OnDamage) -> Entry | None:
+def _last_in(segment: Segment, following: Beginning | None, query: Query, live: Live, on_damage: OnDamage) -> Entry | None:
     if segment.state is State.CLOSED:
         return _last_in_closed(segment, query, on_damage)
     return _newest_of(read_past_damage(lambda query: read_segment(segment, following, query, live), query, on_damage))

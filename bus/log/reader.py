@@ -15,9 +15,9 @@ from bus.errors import CorruptLog
 from bus.log.closed import Summary, read_chunks, read_summary
 from bus.log.contents import Contents
 from bus.log.errors import BadRecord, DamagedSegment
-from bus.log.folder import Segment, State, known_start, list_segments
+from bus.log.folder import Segment, State, known_beginning, known_start, list_segments
 from bus.log.groups import Group, Hole, read_across, read_groups, seek
-from bus.log.records import Channels, Entry, Query, messages
+from bus.log.records import Beginning, Channels, Entry, Query, cut_to, messages
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ def _read_once(folder: Path, query: Query, live: Live | None) -> Iterator[Entry]
         if query.until is not None and _start_before(segments, place) >= query.until:
             return
         behind = segments[place + 1 :]
-        following = known_start(behind[0]) if behind else None
+        following = known_beginning(behind[0]) if behind else None
         try:
             yield from read_segment(segments[place], following, query, live)
         except DamagedSegment as error:
@@ -138,8 +138,8 @@ def _vanished(folder: Path) -> CorruptLog:
     return CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being read; is something else removing them?")
 
 
-def read_segment(segment: Segment, following: int | None, query: Query, live: Live | None = None) -> Iterator[Entry]:
-    """The entries of one segment; `following` is the start of the next one, if known. Raises DamagedSegment, OSError."""
+def read_segment(segment: Segment, following: Beginning | None, query: Query, live: Live | None = None) -> Iterator[Entry]:
+    """The entries of one segment; `following` is where the next one begins, if known. Raises DamagedSegment, OSError."""
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if segment.state is State.CLOSED:
@@ -153,7 +153,7 @@ def read_segment(segment: Segment, following: int | None, query: Query, live: Li
         os.close(fd)
 
 
-def read_whole(segment: Segment, following: int | None, contents: Contents) -> Iterator[Group]:
+def read_whole(segment: Segment, following: Beginning | None, contents: Contents) -> Iterator[Group]:
     """The groups of a segment without chunks, each once `contents` has absorbed it. Raises DamagedSegment, OSError."""
 
     def absorb(group: Group) -> list[Group]:
@@ -168,25 +168,26 @@ def read_whole(segment: Segment, following: int | None, contents: Contents) -> I
         os.close(fd)
 
 
-def _read_unchunked(segment: Segment, fd: int, following: int | None, query: Query) -> Iterator[Entry]:
+def _read_unchunked(segment: Segment, fd: int, following: Beginning | None, query: Query) -> Iterator[Entry]:
     groups, names = _groups(segment, fd, following)
     start = seek(fd, groups.end, query.after)
     yield from groups.entries(start if names else _self_contained(fd, start, groups.end), names, query)
 
 
-def _groups(segment: Segment, fd: int, following: int | None) -> tuple[_Groups, Channels]:
+def _groups(segment: Segment, fd: int, following: Beginning | None) -> tuple[_Groups, Channels]:
     """How far to read, and the channels that a summary names."""
     if segment.state is not State.DONE:
-        return _Groups(segment, fd, os.fstat(fd).st_size, following), {}
+        final = None if following is None else following.after
+        return _Groups(segment, fd, cut_to(os.fstat(fd).st_size, following), final), {}
     summary = _summary(segment, fd, following)
     return _Groups(segment, fd, summary.data_end, summary.statistics.message_end_time), summary.names
 
 
-def _summary(segment: Segment, fd: int, following: int | None) -> Summary:
+def _summary(segment: Segment, fd: int, following: Beginning | None) -> Summary:
     try:
         return read_summary(fd)
     except BadRecord as error:
-        raise DamagedSegment(segment.path, error.offset, str(error), following) from error
+        raise DamagedSegment(segment.path, error.offset, str(error), None if following is None else following.after) from error
 
 
 def _place(places: list[tuple[int, int]], after: int) -> int:
@@ -227,8 +228,6 @@ class _Groups(NamedTuple):
         reached, final, hole = query.after, self.final or 0, None
         for part in self._parts(start):
             first, last = (0, 0) if isinstance(part, Hole) else part.times()
-            if self.final is not None and first > self.final:
-                break  # written when the disk failed, and written again in the next segment
             found = None if isinstance(part, Hole) else _taken(part, take)
             if found is None:
                 hole, final = hole or part, max(final, last)

@@ -174,22 +174,40 @@ Stream = tuple[str, int]
 """A durable stream: its source and epoch."""
 
 
-def start_map(number: int, after: int) -> dict[str, str]:
-    """The metadata that a segment begins with: every event before it has log_time <= `after`. It checks itself."""
-    return {"number": str(number), "after": str(after), "crc32": _start_crc(str(number), str(after))}
+class Beginning(NamedTuple):
+    """Where a segment begins: every event before it has log_time (ns) <= `after`, all of its own are above.
+
+    `cut` is the file offset behind the last good group of the segment before it, where that was given up; None: it was not.
+    """
+
+    after: int = 0
+    cut: int | None = None
 
 
-def start_after(record: Metadata) -> int:
-    """`after` of a segment's first metadata. Raises BadRecord."""
-    found = record.metadata
-    number, after = found.get("number", ""), found.get("after", "")
-    if record.name != START or found.get("crc32") != _start_crc(number, after) or not after.isdecimal():
-        raise BadRecord(0, f"want the metadata {START}, got {record.name!r} {found!r:.200}")
-    return int(after)
+def start_map(number: int, beginning: Beginning) -> dict[str, str]:
+    """The metadata that a segment begins with. It checks itself."""
+    found = {"number": str(number), "after": str(beginning.after)}
+    if beginning.cut is not None:
+        found["cut"] = str(beginning.cut)
+    return {**found, "crc32": _crc(found)}
 
 
-def _start_crc(number: str, after: str) -> str:
-    return f"{zlib.crc32(f'{number} {after}'.encode()):08x}"
+def beginning_of(record: Metadata) -> Beginning:
+    """A segment's beginning from its first metadata. Raises BadRecord."""
+    found: dict[str, str] = {name: record.metadata[name] for name in ("number", "after", "cut") if name in record.metadata}
+    is_whole = {"number", "after"} <= found.keys() and all(value.isdecimal() for value in found.values())
+    if record.name != START or not is_whole or record.metadata.get("crc32") != _crc(found):
+        raise BadRecord(0, f"want the metadata {START}, got {record.name!r} {record.metadata!r:.200}")
+    return Beginning(int(found["after"]), int(found["cut"]) if "cut" in found else None)
+
+
+def cut_to(size: int, following: Beginning | None) -> int:
+    """The bytes that count of a file without chunks, before a segment that begins so: what a failed disk kept behind is written again."""
+    return size if following is None or following.cut is None else min(size, following.cut)
+
+
+def _crc(found: dict[str, str]) -> str:
+    return f"{zlib.crc32(' '.join(found.values()).encode()):08x}"
 
 
 def streams_map(streams: Mapping[Stream, int]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bus.log.disk import sync, sync_folder
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import Segment, State, list_files, list_segments, read_start, segment_path
 from bus.log.groups import Hole, read_across
-from bus.log.records import STREAMS_AT_END, Stream, streams_of
+from bus.log.records import STREAMS_AT_END, Beginning, Stream, cut_to, streams_of
 
 
 class Repair(NamedTuple):
@@ -59,11 +59,12 @@ def recover(folder: Path) -> Recovered:
             return Recovered(top.number, contents, dict(contents.streams), contents.last, repairs)
 
 
-def scan(path: Path) -> Scan:
-    """Reads an unchunked segment whole, damaged or not. Raises OSError."""
+def scan(path: Path, following: Beginning | None = None) -> Scan:
+    """Reads an unchunked segment whole, or up to where `following`, the next one, says that it was cut; damaged or not. Raises OSError."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        return _scan(fd, os.fstat(fd).st_size)
+        size = os.fstat(fd).st_size
+        return _scan(fd, cut_to(size, following))._replace(size=size)
     finally:
         os.close(fd)
 

@@ -121,7 +121,7 @@ class OpenSegment:
     def _beginning(self) -> bytes:
         contents = self.contents
         parts = [MAGIC, encode(Header(profile="", library=LIBRARY))]
-        for name, found in ((START, start_map(self.number, contents.after)), (STREAMS, streams_map(contents.streams_before))):
+        for name, found in ((START, start_map(self.number, contents.beginning)), (STREAMS, streams_map(contents.streams_before))):
             record = encode(Metadata(name=name, metadata=found))
             contents.metadata.append(MetadataIndex(offset=sum(map(len, parts)), length=len(record), name=name))
             parts.append(record)

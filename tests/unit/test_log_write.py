@@ -338,6 +338,28 @@ def test_a_group_that_stays_in_the_failed_segment_is_seen_once(tmp_path: Path, m
     assert datas(read_folder(tmp_path)) == maps
 
 
+def test_what_stays_behind_the_cut_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events, losses and goodbyes alike, also where no event says by its time that it was written again."""
+    log = Log.open(tmp_path, {})
+    fill(log, groups=1)
+    log.lose("xr.pose.head", 1)
+    log.commit()
+    log.end_stream("trainer", 7)
+    log.lose("xr.pose.head", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr("bus.log.segment.sync", _fail)
+        patch.setattr(os, "ftruncate", _fail)
+        for _ in range(2):
+            with pytest.raises(LogWriteError):
+                log.commit()
+    log.commit()
+    for step in (lambda: None, log.close):
+        step()
+        first, second = inspect(tmp_path)
+        assert [info.lost for info in (first, second)] == [{"xr.pose.head": 1}, {"xr.pose.head": 3}]
+        assert (first.messages, first.streams, second.streams) == ({"train.step": 3}, {("trainer", 7): 3}, {})
+
+
 @pytest.mark.parametrize("call", ["rename", "sync_folder"])
 def test_a_segment_that_cannot_be_ended_keeps_its_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     log = Log.open(tmp_path, {}, segment_bytes=500)
