@@ -92,7 +92,7 @@ class Recorder(Agent):
             high_water_mark=RECEIVE_MARK,
         )
         subscriber.await_ready(self.client.publisher, 5.0)
-        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector)
+        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector, self._on_damage)
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
@@ -116,7 +116,6 @@ class Recorder(Agent):
 
     async def close(self) -> None:
         await asyncio.to_thread(self.committer.close)
-        await asyncio.to_thread(self.projector.close)
         await asyncio.to_thread(self.projector.close)
         has_ended = await asyncio.to_thread(self.compactor.close)
         self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end

@@ -14,7 +14,7 @@ from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.log.errors import DamagedSegment
 from bus.log.log import Log
-from bus.log.reader import read_folder
+from bus.log.reader import OnDamage, read_folder
 from bus.log.records import Entry
 from bus.topic import Topic
 from bus.wire import decode_envelope, to_event
@@ -111,20 +111,30 @@ class Projection:
             self._open = None
 
 
+def say_damage(damage: DamagedSegment) -> None:
+    _log.error("the log is damaged: run files are made of what can be read", reason=str(damage))
+
+
 class Projector:
     """Keeps the newest run's files up with the log, on a thread of its own.
 
     `on_finished` is called with each run whose files are complete, `on_error` with what keeps them from being written, and with
-    None when they are again.
+    None when they are again, `on_damage` each time that a damaged place of the log is met: they are made of what lies around it.
     """
 
     def __init__(
-        self, artifacts: Path, log: Log, on_finished: Callable[[RunFiles], None], on_error: Callable[[Exception | None], None]
+        self,
+        artifacts: Path,
+        log: Log,
+        on_finished: Callable[[RunFiles], None],
+        on_error: Callable[[Exception | None], None],
+        on_damage: OnDamage = say_damage,
     ) -> None:
         self._artifacts = artifacts
         self._log = log
         self._on_finished = on_finished
         self._on_error = on_error
+        self._on_damage = on_damage
         self._projection = Projection(artifacts)
         self._cursor = 0
         self._failed = False
@@ -179,7 +189,7 @@ class Projector:
 
     def _newest_start(self) -> int:
         """The log time just before the newest run began: its files are made again from there."""
-        newest = self._log.last(train.RUN_STARTED.name, _say)
+        newest = self._log.last(train.RUN_STARTED.name, self._on_damage)
         return self._log.end if newest is None else newest.log_time - 1
 
     def _catch_up(self) -> None:
@@ -197,7 +207,7 @@ class Projector:
         topics = self._projection.topics
         if not self._has_news(topics):
             return end
-        for entry in self._log.read(topics=topics, after=self._cursor, until=end, on_damage=_say):
+        for entry in self._log.read(topics=topics, after=self._cursor, until=end, on_damage=self._on_damage):
             newest = self._projection.newest
             self._projection.add(entry)
             if self._projection.newest != newest and self._projection.newest is not None:
@@ -208,14 +218,14 @@ class Projector:
 
     def _has_news(self, topics: list[str]) -> bool:
         """Whether anything of these topics lies behind the cursor: what fills the log under load is seldom of a run."""
-        return any((newest := self._log.last(topic, _say)) is not None and newest.log_time > self._cursor for topic in topics)
+        return any((newest := self._log.last(topic, self._on_damage)) is not None and newest.log_time > self._cursor for topic in topics)
 
 
 def project(artifacts: Path, run: str | None = None) -> list[Path]:
     """Make the files of `run`, or of every run, again from the log. Returns their folders. Raises CorruptLog, LookupError."""
     projection = Projection(artifacts, run)
     folders: dict[str, Path] = {}
-    for entry in read_folder(artifacts / "log", topics=list(TOPICS), on_damage=_say):
+    for entry in read_folder(artifacts / "log", topics=list(TOPICS), on_damage=say_damage):
         projection.add(entry)
         if projection.newest is not None and run in (None, projection.newest):
             folders[projection.newest] = artifacts / "runs" / projection.newest
@@ -225,10 +235,6 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
         link_newest(artifacts, projection.newest)
     return list(folders.values())
-
-
-def _say(damage: DamagedSegment) -> None:
-    _log.error("the log is damaged: run files are made of what can be read", reason=str(damage))
 
 
 def link_newest(artifacts: Path, run: str) -> None:

@@ -9,10 +9,12 @@ from recorded import Recording
 
 from agents.recorder import pages as recorder_pages
 from agents.recorder import past
+from agents.recorder.agent import Recorder, RecorderSettings
 from agents.recorder.pages import MOST_PLACES, Pages
 from bus.history import Fetch, Fetched, pages
 from bus.log.errors import DamagedSegment
 from bus.log.reader import stop
+from bus.testing import FakeBus
 from bus.topic import Topic
 from bus.wire import MAX_FRAME, MAX_REPLY, CommandReply, Raw, decode_data, decode_envelope, encode_data, to_event
 from schemas import train
@@ -114,6 +116,16 @@ def test_pages_and_last_go_on_behind_damage_and_tell(tmp_path: Path) -> None:
     assert len(damages) == 1
     recording.damage(step=4)
     assert steps(past.last(recording.log, [train.STEP.name], damages.append)) == [3]
+
+
+def test_the_recorder_says_each_damaged_place_once(tmp_path: Path) -> None:
+    bus = FakeBus("recorder")
+    recorder = Recorder(bus, RecorderSettings(), tmp_path)
+    for offset in (77, 77, 990, 77):
+        recorder._on_damage(DamagedSegment(tmp_path / "000004.mcap", offset, "crc"))
+
+    assert [state for state, _ in bus.states] == ["degraded", "degraded"]
+    assert "000004.mcap at byte 990" in (bus.states[-1][1] or "")
 
 
 def test_last_is_the_newest_of_each_topic(tmp_path: Path) -> None:
