@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Appliance, json_lines, wait_for
 
-from bus.cli.verify_examine import examine
+from bus.cli.verify.examine import examine
 from bus.store import Store
 from bus.topic import Topic
 from schemas import train

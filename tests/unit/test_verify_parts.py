@@ -12,10 +12,11 @@ from msgspec import Struct
 from recorded import STARTED, completed_data, open_log, received, step_data
 
 from bus.cli.main import run
-from bus.cli.verify_examine import examine
-from bus.cli.verify_report import report
-from bus.cli.verify_segments import Finding, Layout
-from bus.cli.verify_streams import Streams
+from bus.cli.verify.examine import examine
+from bus.cli.verify.finding import Finding
+from bus.cli.verify.report import report
+from bus.cli.verify.segments import Layout
+from bus.cli.verify.streams import Streams
 from bus.lifecycle import MANIFEST, Manifest, Part
 from bus.log.info import SegmentInfo
 from bus.store import Store

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from bus.cli.output import printable
-from bus.cli.verify_examine import Examination
+from bus.cli.verify.examine import Examination
 from schemas import train
 
 _NONE = "None.\n"

@@ -9,26 +9,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bus.cli.verify.finding import RESTORE, Finding
 from bus.errors import CorruptLog
 from bus.log.closed import check_data, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import list_segments, read_start
 from bus.log.info import SegmentInfo, inspect
 from bus.log.reader import MOVES
-
-RESTORE = "restore the file from a copy, or keep it and know that events are missing"
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that does not hold: its kind for programs; where it is, what is wrong and what to do for people."""
-
-    kind: str
-    where: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.where}: {self.what}: {self.mend}"
 
 
 class Layout(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from bus.cli.verify_segments import Finding
+from bus.cli.verify.finding import Finding
 from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.store import FOLDER

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bus.cli.verify_segments import RESTORE, Finding, Layout
+from bus.cli.verify.finding import RESTORE, Finding
+from bus.cli.verify.segments import Layout
 from bus.log.records import Stream
 from schemas.system import Gap
 

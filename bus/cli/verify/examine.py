@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.cli.verify_lineage import READS, Lineage, stored_files
-from bus.cli.verify_segments import RESTORE, Finding, Layout, damage, damaged, layout, missing_segments
-from bus.cli.verify_story import Story
-from bus.cli.verify_streams import Streams
+from bus.cli.verify.finding import RESTORE, Finding
+from bus.cli.verify.lineage import READS, Lineage, stored_files
+from bus.cli.verify.segments import Layout, damage, damaged, layout, missing_segments
+from bus.cli.verify.story import Story
+from bus.cli.verify.streams import Streams
 from bus.errors import CorruptFrame
 from bus.log.errors import DamagedSegment
 from bus.log.reader import read_folder

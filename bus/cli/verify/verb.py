@@ -11,7 +11,7 @@ import typer
 from bus.cli.exits import FAILED
 from bus.cli.options import Json
 from bus.cli.output import json_text, printable, say, warn
-from bus.cli.verify_examine import Examination, examine
+from bus.cli.verify.examine import Examination, examine
 from bus.errors import BusError
 from bus.home import find_home
 
@@ -61,7 +61,7 @@ def _sentence(found: Examination) -> str:
 
 
 def _write(path: Path, found: Examination) -> None:
-    from bus.cli.verify_report import report as text
+    from bus.cli.verify.report import report as text
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
