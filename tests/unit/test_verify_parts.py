@@ -1,4 +1,4 @@
-"""What verify makes of a log: holes, gaps, repeats, retention, lineage, and a report in which nothing from the bus is markup."""
+"""What verify makes of a log and its store: damage, lineage, and a report in which nothing from the bus is markup."""
 
 from __future__ import annotations
 
@@ -15,79 +15,12 @@ from bus.cli.main import run
 from bus.cli.verify.examine import examine
 from bus.cli.verify.finding import Finding
 from bus.cli.verify.report import report
-from bus.cli.verify.segments import Layout
-from bus.cli.verify.streams import Streams
 from bus.lifecycle import MANIFEST, Manifest, Part
-from bus.log.info import SegmentInfo
 from bus.store import Store
 from bus.topic import Topic
 from schemas import system, train
 
-STREAM = ("trainer", 1)
 MADE = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
-
-
-class Thinned(SegmentInfo, frozen=True, kw_only=True):
-    """A segment as retention leaves it."""
-
-    expired: dict[str, int] = msgspec.field(default_factory=dict)
-
-
-def layout(*expired: dict[str, int]) -> Layout:
-    """Segments of ten log times each, from 0."""
-    segments = [
-        Thinned(path=Path(f"{place + 1:06}.mcap"), state="closed", bytes=1, expired=taken) for place, taken in enumerate(expired or ({},))
-    ]
-    return Layout(segments=list(segments), starts=[place * 10 for place in range(len(segments))])
-
-
-def followed(*seqs: int) -> Streams:
-    """A stream whose event number n has the log time 2n."""
-    streams = Streams()
-    for place, seq in enumerate(seqs, 1):
-        streams.take(STREAM, seq, 2 * place)
-    return streams
-
-
-def found(streams: Streams, where: Layout | None = None) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.what) for finding in streams.findings(where or layout())]
-
-
-def test_a_stream_without_holes_holds() -> None:
-    assert found(followed(1, 2, 3)) == []
-
-
-def test_a_hole_a_late_beginning_and_a_repeat_are_found() -> None:
-    kinds = found(followed(2, 3, 7, 5))
-
-    assert [kind for kind, _ in kinds] == ["missing", "missing", "repeated"]
-    assert kinds[0][1].startswith("seq 1 to 1 are")
-    assert kinds[1][1].startswith("seq 4 to 6 are")
-    assert kinds[2][1].startswith("1 events")
-
-
-def test_a_gap_that_the_recorder_names_is_lost_and_only_the_rest_is_unexplained() -> None:
-    streams = followed(1, 10)
-    streams.gaps.append(system.Gap(source="trainer", epoch=1, first=3, last=5))
-    streams.gaps.append(system.Gap(source="power", epoch=1, first=2, last=9))
-
-    kinds = [(kind, what.split(" ", 4)[:4]) for kind, what in found(streams)]
-    assert kinds == [
-        ("lost", ["seq", "3", "to", "5"]),
-        ("lost", ["seq", "2", "to", "9"]),
-        ("missing", ["seq", "2", "to", "2"]),
-        ("missing", ["seq", "6", "to", "9"]),
-    ]
-
-
-def test_what_retention_took_is_no_failure_where_it_took_something() -> None:
-    streams = followed(1, 2, 3, 4, 100, 101, 200)  # 5 to 99 would lie in the first segment, 102 to 199 in the second
-
-    assert found(streams, layout({"power.sample": 95}, {"power.sample": 98})) == []
-    assert streams.expired(layout({"power.sample": 95}, {"power.sample": 98})) == 193
-    assert [what[:13] for _, what in found(streams, layout({"power.sample": 95}, {}))] == ["seq 102 to 19"]
-
-    assert [what[:29] for _, what in found(streams, layout({"power.sample": 95}, {"power.sample": 9}))] == ["193 events are not there, and"]
 
 
 class Recorded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bus.cli.verify.finding import RESTORE, Finding
 from bus.cli.verify.lineage import READS, Lineage, stored_files
-from bus.cli.verify.segments import Layout, damage, damaged, layout, missing_segments
+from bus.cli.verify.segments import Layout, damage, layout, missing_segments, unsound
 from bus.cli.verify.story import Story
 from bus.cli.verify.streams import Streams
 from bus.errors import CorruptFrame
@@ -35,7 +35,7 @@ class Examination:
 def examine(artifacts: Path) -> Examination:
     """Read everything below `artifacts` once. Raises CorruptLog, OSError."""
     stored = stored_files(artifacts)
-    reading = _Reading()
+    reading = _Reading(layout(artifacts / "log"))
     damages: list[DamagedSegment] = []
     for entry in read_folder(artifacts / "log", on_damage=damages.append):
         reading.take(entry)
@@ -43,7 +43,7 @@ def examine(artifacts: Path) -> Examination:
     findings = [
         *missing_segments(artifacts / "log"),
         *map(damage, damages),
-        *damaged(found.segments, known={error.path.name for error in damages}),
+        *unsound(found.segments, known={error.path.name for error in damages}),
         *reading.findings,
         *reading.streams.findings(found),
         *reading.lineage.findings(artifacts, stored),
@@ -54,9 +54,9 @@ def examine(artifacts: Path) -> Examination:
 class _Reading:
     """Hands each event to who follows its kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Layout) -> None:
         self.story = Story()
-        self.streams = Streams()
+        self.streams = Streams(begun)
         self.lineage = Lineage()
         self.findings: list[Finding] = []
 

@@ -11,11 +11,12 @@ from msgspec import Struct
 
 from bus.cli.verify.finding import RESTORE, Finding
 from bus.errors import CorruptLog
-from bus.log.closed import check_data, read_summary
+from bus.log.closed import Summary, check_data, read_counts, read_metadata, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import list_segments, read_start
 from bus.log.info import SegmentInfo, inspect
 from bus.log.reader import MOVES
+from bus.log.records import COUNTS, EXPIRED, counts_of
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -28,13 +29,10 @@ class Layout(Struct, frozen=True, kw_only=True):
         """The segment that an event of this log time lies in, as its place in the list; 0 also for what lies before all."""
         return max(bisect_right(self.starts, log_time - 1) - 1, 0)
 
-    def name(self, log_time: int) -> str:
-        return self.segments[self.place(log_time)].path.name
-
-    def is_thinned(self, after: int, until: int) -> bool:
-        """Whether retention took events between two log times; 0: from the log's beginning."""
-        first = self.place(after) if after else 0
-        return any(segment.expired for segment in self.segments[first : self.place(until) + 1])
+    @property
+    def expired(self) -> int:
+        """Events that retention took."""
+        return sum(sum(segment.expired.values()) for segment in self.segments)
 
 
 def layout(folder: Path) -> Layout:
@@ -68,28 +66,48 @@ def missing_segments(folder: Path) -> Iterator[Finding]:
             yield Finding(kind="missing", where=names, what="the segment is not there, and newer ones are", mend=RESTORE)
 
 
-def damaged(segments: list[SegmentInfo], known: set[str]) -> Iterator[Finding]:
-    """What reading events did not come across: summaries, and the checksum over all that lies before them. `known` files are left out."""
+def unsound(segments: list[SegmentInfo], known: set[str]) -> Iterator[Finding]:
+    """What reading events does not come across: summaries, the checksum over all that lies before them, and what a segment counted.
+
+    Files that are `known` to be damaged are left out.
+    """
     for segment in segments:
-        problem = segment.problem
-        if segment.path.name not in known and problem is None and segment.state == "closed":
-            problem = _bad_data(segment.path)
-        if segment.path.name not in known and problem is not None:
-            yield Finding(kind="damaged", where=segment.path.name, what=problem, mend=RESTORE)
-
-
-def _bad_data(path: Path) -> str | None:
-    """Why the bytes before the summary are not those that were written, None: they are. Reads the file whole, a piece at a time."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        check_data(fd, read_summary(fd))
-    except BadRecord as error:
-        return f"at byte {error.offset}: {error}"
-    finally:
-        os.close(fd)
-    return None
+        if segment.path.name in known:
+            continue
+        if segment.problem is not None:
+            yield _damaged(segment.path, segment.problem)
+        elif segment.state == "closed":
+            yield from _closed(segment.path)
 
 
 def damage(error: DamagedSegment) -> Finding:
     """What reading events came across."""
-    return Finding(kind="damaged", where=error.path.name, what=f"at byte {error.offset}: {error.why}", mend=RESTORE)
+    return _damaged(error.path, f"at byte {error.offset}: {error.why}")
+
+
+def _damaged(path: Path, what: str) -> Finding:
+    return Finding(kind="damaged", where=path.name, what=what, mend=RESTORE)
+
+
+def _closed(path: Path) -> Iterator[Finding]:
+    """Whether the bytes before the summary are those that were written, and all that was counted. Reads the file a piece at a time."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        summary = read_summary(fd)
+        check_data(fd, summary)
+        yield from _miscounted(path, fd, summary)
+    except BadRecord as error:
+        yield _damaged(path, f"at byte {error.offset}: {error}")
+    finally:
+        os.close(fd)
+
+
+def _miscounted(path: Path, fd: int, summary: Summary) -> Iterator[Finding]:
+    """Topics of which a segment does not hold what it counted when it was closed, less what retention says that it took."""
+    there, expired = summary.counts(), read_counts(fd, summary, EXPIRED)
+    counted = counts_of(read_metadata(fd, summary, COUNTS))
+    for topic in sorted(there.keys() | expired.keys() | counted.keys()):
+        left = counted.get(topic, 0) - expired.get(topic, 0)
+        if there.get(topic, 0) != left:
+            what = f"it has {there.get(topic, 0)} events of {topic}, and should have {left} by what was counted when it was closed"
+            yield Finding(kind="missing" if there.get(topic, 0) < left else "repeated", where=path.name, what=what, mend=RESTORE)

@@ -49,7 +49,7 @@ def _summary(found: Examination) -> dict[str, object]:
     return {
         "kind": "summary", "holds": not found.findings, "findings": len(found.findings), "segments": len(found.layout.segments),
         "events": found.story.topics.total(), "streams": len(found.streams.positions), "artifacts": len(found.lineage.artifacts),
-        "runs": len(found.lineage.runs), "expired": found.streams.expired(found.layout),
+        "runs": len(found.lineage.runs), "expired": found.layout.expired,
     }  # fmt: skip
 
 

@@ -1,0 +1,272 @@
+"""What verify makes of the streams: holes, gaps, repeats, what retention explains, and what segments say that they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from msgspec import Struct
+from recorded import power_data, received, step_data
+from test_log_write import crash
+
+from agents.recorder.compactor import LINEAGE
+from bus.cli.verify import examine as examine_module
+from bus.cli.verify import streams as streams_module
+from bus.cli.verify.examine import examine
+from bus.cli.verify.finding import Finding
+from bus.cli.verify.segments import Layout
+from bus.cli.verify.streams import Streams
+from bus.log.chunks import ChunkedFile
+from bus.log.closed import open_chunk, read_metadata, read_summary
+from bus.log.compaction import compact, go_on, replace
+from bus.log.info import SegmentInfo
+from bus.log.log import Log
+from bus.log.readback import Messages
+from bus.log.records import MESSAGE, MESSAGE_FIELDS, walk
+from bus.log.retention import thin
+from bus.topic import LATEST, Delivery, Topic
+from schemas import power, system, train
+
+STREAM = ("trainer", 1)
+POSE = Topic("agent.heartbeat", power.Sample, delivery=LATEST)
+
+
+def segment(place: int, expired: dict[str, int] | None = None, ends: int = 0) -> SegmentInfo:
+    """A segment at whose end the stream has come to `ends`."""
+    return SegmentInfo(
+        path=Path(f"{place + 1:06}.mcap"), state="closed", bytes=1, expired=expired or {}, streams={STREAM: ends} if ends else {}
+    )
+
+
+def layout(*segments: SegmentInfo) -> Layout:
+    """Segments of ten log times each, from 0."""
+    found = list(segments or [segment(0)])
+    return Layout(segments=found, starts=[place * 10 for place in range(len(found))])
+
+
+def followed(*seqs: int, begun: Layout | None = None) -> Streams:
+    """A stream whose event number n has the log time 2n."""
+    streams = Streams(begun or layout())
+    for place, seq in enumerate(seqs, 1):
+        streams.take(STREAM, seq, 2 * place)
+    return streams
+
+
+def found(streams: Streams, where: Layout | None = None) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.what) for finding in streams.findings(where or layout())]
+
+
+def test_a_stream_without_holes_holds() -> None:
+    assert found(followed(1, 2, 3)) == []
+
+
+def test_a_hole_a_late_beginning_and_a_repeat_are_found() -> None:
+    kinds = found(followed(2, 3, 7, 5))
+
+    assert [kind for kind, _ in kinds] == ["missing", "missing", "repeated"]
+    assert kinds[0][1].startswith("seq 1 to 1 are")
+    assert kinds[1][1].startswith("seq 4 to 6 are")
+    assert kinds[2][1].startswith("1 events")
+
+
+def test_a_stream_that_ends_before_the_table_says_is_found() -> None:
+    before = layout(segment(0, ends=3), segment(1, ends=5))
+
+    assert [what[:13] for _, what in found(followed(1, 2, 3, begun=before), before)] == ["seq 4 to 5 ar"]
+    assert found(followed(1, 2, 3, 4, 5, 6, begun=before), before) == []
+
+
+def test_a_stream_of_which_nothing_is_left_is_found_segment_by_segment() -> None:
+    before = layout(segment(0, ends=3), segment(1, ends=5))
+
+    assert [what[:11] for _, what in found(followed(begun=before), before)] == ["seq 1 to 3 ", "seq 4 to 5 "]
+
+
+def test_a_gap_that_the_recorder_names_is_lost_and_only_the_rest_is_unexplained() -> None:
+    streams = followed(1, 10)
+    streams.gaps.append(system.Gap(source="trainer", epoch=1, first=3, last=5))
+    streams.gaps.append(system.Gap(source="power", epoch=1, first=2, last=9))
+
+    kinds = [(kind, what.split(" ", 4)[:4]) for kind, what in found(streams)]
+    assert kinds == [
+        ("lost", ["seq", "3", "to", "5"]),
+        ("lost", ["seq", "2", "to", "9"]),
+        ("missing", ["seq", "2", "to", "2"]),
+        ("missing", ["seq", "6", "to", "9"]),
+    ]
+
+
+def test_what_retention_took_is_no_failure_where_it_took_something() -> None:
+    streams = followed(1, 2, 3, 4, 100, 101, 200)  # 5 to 99 would lie in the first segment, 102 to 199 in the second
+    first = segment(0, {"power.sample": 95})
+
+    assert found(streams, layout(first, segment(1, {"power.sample": 98}))) == []
+    assert [what[:13] for _, what in found(streams, layout(first, segment(1)))] == ["seq 102 to 19"]
+    assert [what[:29] for _, what in found(streams, layout(first, segment(1, {"power.sample": 97})))] == ["98 events of durable streams "]
+
+
+def test_a_hole_is_explained_only_as_far_as_it_lies_in_thinned_segments() -> None:
+    streams = followed(1, 2, 3, 4, 100)  # its end lies in the first segment, by its log time
+    streams.take(STREAM, 200, 12)
+    first = segment(0, {"power.sample": 145}, ends=150)
+
+    assert [what[:15] for _, what in found(streams, layout(first, segment(1)))] == ["seq 151 to 199 "]
+
+
+def test_events_of_latest_topics_explain_no_hole() -> None:
+    streams = followed(1, 2, 5)
+    taken = {"agent.heartbeat": 900, "reply.cli-1": 5, "power.sample": 1}
+
+    assert [kind for kind, _ in found(streams, layout(segment(0, taken)))] == ["missing"]
+    assert found(streams, layout(segment(0, {**taken, "somebody.s": 1}))) == []
+
+
+@pytest.fixture
+def few_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "MOST_HOLES", 2)
+
+
+@pytest.mark.usefixtures("few_holes")
+def test_however_many_holes_retention_leaves_it_explains_them() -> None:
+    thinned = [segment(place, {"power.sample": 5}) for place in range(4)]
+    streams = followed(*range(1, 41, 2), begun=layout(*thinned))  # without 2, 4, … 38
+
+    assert found(streams, layout(*thinned)) == []
+    thinned[3] = segment(3, {"power.sample": 3})
+    assert [what[:9] for _, what in found(streams, layout(*thinned))] == ["5 events "]
+
+
+@pytest.mark.usefixtures("few_holes")
+def test_too_many_holes_are_told_as_one_without_what_a_gap_event_explains() -> None:
+    streams = followed(*range(1, 10), 11, 13, 15, 18, 20)  # without 10, 12, 14, 16, 17, 19
+    streams.gaps.append(system.Gap(source="trainer", epoch=1, first=16, last=17))
+
+    told = [what.partition(" are")[0] for kind, what in found(streams) if kind == "missing"]
+    assert told == ["seq 10 to 10", "seq 12 to 12", "2 events from seq 14 to 19"]
+
+
+class Closed:
+    """A log of segments of one commit each, whose events are numbered as they come."""
+
+    def __init__(self, artifacts: Path) -> None:
+        self.artifacts = artifacts
+        self.folder = artifacts / "log"
+        self.log = Log.open(self.folder, {}, segment_bytes=1)
+        self.seq = 0
+
+    def add(self, topic: Topic[Any], data: Struct, seq: int | None = None, plane: Delivery = Delivery.DURABLE, **fields: Any) -> None:
+        self.seq = self.seq + 1 if seq is None else seq
+        event = received(topic.name, data, self.seq, **fields)
+        self.log.append(event.topic, plane, bytes(event.event_map), event.envelope)
+
+    def steps(self, count: int) -> None:
+        """As many events of a topic that lineage needs and of one that it does not, by turns."""
+        for _ in range(count):
+            self.add(train.STEP, step_data(1), run="r1")
+            self.add(power.SAMPLE, power_data(1.0))
+
+    def close(self) -> None:
+        self.log.commit()
+        self.log.close()
+
+    def thinned(self) -> Path:
+        """Close the segment, begin another, and take from the first what lineage does not need."""
+        self.log.commit()
+        self.add(train.STEP, step_data(2), run="r1")
+        self.log.commit()
+        compact(self.folder)
+        (path,) = thin(self.folder, 1, LINEAGE).paths
+        return path
+
+    def findings(self) -> list[Finding]:
+        return examine(self.artifacts).findings
+
+
+def rewritten(path: Path, keeps: Callable[[int], bool]) -> None:
+    """Make the closed segment again with those messages whose sequence `keeps` says, and with the tables that it had."""
+
+    def write(file: BinaryIO) -> Messages:
+        seen, chunked = Messages(), ChunkedFile(file, summary.schemas, summary.channels)
+        for name in summary.metadata:
+            chunked.metadata(name, read_metadata(fd, summary, name))
+        for chunk in summary.chunks:
+            data = open_chunk(fd, chunk)
+            heads = [head for head in walk(data, 0) if head[0] == MESSAGE and keeps(MESSAGE_FIELDS.unpack_from(data, head[1])[1])]
+            chunked.add(data, heads)
+            seen.add(data, heads)
+        chunked.finish()
+        return seen
+
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        summary = read_summary(fd)
+        replace(path, int(path.name[:6]), write, go_on)
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Closed:
+    return Closed(tmp_path)
+
+
+def test_a_segment_that_lost_the_last_events_of_a_stream_is_found(closed: Closed) -> None:
+    closed.steps(20)
+    closed.close()
+    assert closed.findings() == []
+    rewritten(closed.folder / "000001.mcap", lambda seq: seq <= 30)
+
+    assert [(each.kind, each.where, each.what[:30]) for each in closed.findings()] == [
+        ("missing", "000001.mcap", "it has 15 events of power.samp"),
+        ("missing", "000001.mcap", "it has 15 events of train.step"),
+        ("missing", "trainer/1", "seq 31 to 40 are not in the lo"),
+    ]
+
+
+def test_a_thinned_log_holds_and_events_that_it_lost_after_that_are_found(closed: Closed) -> None:
+    closed.steps(20)
+    for seq in range(1, 500):
+        closed.add(POSE, power_data(1.0), seq, LATEST, source="poses")
+    closed.seq = 40
+    path = closed.thinned()
+    crash(closed.log)
+    assert closed.findings() == []
+    assert examine(closed.artifacts).layout.expired == 20 + 499
+    rewritten(path, lambda seq: seq < 10 or seq > 20)
+
+    assert [(each.kind, each.where, each.what[:30]) for each in closed.findings()] == [
+        ("missing", "000001.mcap", "it has 15 events of train.step"),
+        ("missing", "000001.mcap", "25 events of durable streams a"),
+    ]
+
+
+def test_a_stream_whose_events_all_expired_holds(closed: Closed) -> None:
+    for seq in range(1, 21):
+        closed.add(power.SAMPLE, power_data(1.0), seq, source="power")
+    closed.seq = 0
+    closed.thinned()
+    crash(closed.log)
+
+    assert closed.findings() == []
+
+
+def test_what_is_recorded_while_verify_reads_is_no_finding(closed: Closed, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed.steps(3)
+    closed.log.commit()
+    read_on = examine_module.read_on
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        yield from list(read_on(*arguments, **options))
+        closed.steps(3)
+        closed.log.commit()
+        closed.steps(3)
+        closed.log.commit()
+        compact(closed.folder)
+        thin(closed.folder, 1, LINEAGE)
+
+    monkeypatch.setattr(examine_module, "read_on", meanwhile)
+    assert closed.findings() == []
+    crash(closed.log)
