@@ -12,8 +12,8 @@ from bus.log.reader import OnDamage
 from bus.log.retention import thin
 
 CLOSE_TIMEOUT = 1.0
-LINEAGE = ("artifact.", "train.", "export.")
-"""Topics whose events stay however old they are: they say what every artifact was made from."""
+LINEAGE = ("artifact.", "train.", "export.", "recorder.gap", "agent.manifest")
+"""Topics whose events stay however old they are: they say what every artifact was made from and by whom, and which events were lost."""
 
 RETRY_SECONDS = 30.0
 """Between two attempts where something, as a full disk, was in the way of the last one."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Struct
 from recorded import power_data, received, step_data
 from test_log_write import crash
@@ -19,6 +22,7 @@ from bus.cli.verify.examine import examine
 from bus.cli.verify.finding import Finding
 from bus.cli.verify.segments import Layout
 from bus.cli.verify.streams import Streams
+from bus.lifecycle import MANIFEST, Manifest
 from bus.log.chunks import ChunkedFile
 from bus.log.closed import open_chunk, read_metadata, read_summary
 from bus.log.compaction import compact, go_on, replace
@@ -27,7 +31,8 @@ from bus.log.log import Log
 from bus.log.readback import Messages
 from bus.log.records import MESSAGE, MESSAGE_FIELDS, walk
 from bus.log.retention import thin
-from bus.topic import LATEST, Delivery, Topic
+from bus.topic import DURABLE, LATEST, Delivery, Topic
+from bus.wire import stream_of
 from schemas import power, system, train
 
 STREAM = ("trainer", 1)
@@ -270,3 +275,112 @@ def test_what_is_recorded_while_verify_reads_is_no_finding(closed: Closed, monke
     monkeypatch.setattr(examine_module, "read_on", meanwhile)
     assert closed.findings() == []
     crash(closed.log)
+
+
+def test_a_gap_event_explains_its_hole_however_old_it_is(closed: Closed) -> None:
+    closed.steps(2)
+    closed.add(system.GAP, system.Gap(source="trainer", epoch=1, first=5, last=50), seq=1, source="recorder")
+    closed.seq = 50
+    closed.steps(2)
+    closed.thinned()
+    crash(closed.log)
+
+    assert [(finding.kind, finding.what[:18]) for finding in closed.findings()] == [("lost", "seq 5 to 50 were l")]
+
+
+def test_what_agents_were_made_of_is_known_however_old_it_is(closed: Closed) -> None:
+    closed.add(
+        MANIFEST, Manifest(publishes=[], reads=[], answers=[], versions={"numpy": "2"}, parts=[], settings={}, pid=1, state="running")
+    )
+    closed.steps(2)
+    closed.thinned()
+    crash(closed.log)
+
+    assert [agent.versions for agent in examine(closed.artifacts).story.agents] == [(("numpy", "2"),)]
+
+
+class Life:
+    """A log in which anything happens that happens to a sound one, by a seed."""
+
+    TOPICS = ("train.step", "power.sample", "agent.heartbeat", "lab.value", "reply.cli-1")
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.lost: list[tuple[int, int]] = []
+        self._random = random.Random(seed)
+        self._folder = folder
+        self._log = self._open()
+        self._epoch = 0
+        self._seqs: dict[tuple[str, int], int] = {}
+
+    def live(self, moments: int) -> None:
+        for _ in range(moments):
+            self._random.choice((self._publish,) * 5 + (self._begin, self._lose, self._leave, self._commit, self._thin, self._restart))()
+        self._commit()
+        crash(self._log)
+
+    def _open(self) -> Log:
+        return Log.open(self._folder / "log", {}, segment_bytes=3000)
+
+    def _add(self, topic: str, data: Struct, source: str, epoch: int, **fields: Any) -> None:
+        stream, plane = (source, epoch), LATEST if topic == POSE.name else DURABLE
+        numbered = stream_of(topic, plane) == DURABLE
+        seq = self._seqs.get(stream, 0) + 1 if numbered else 1
+        event = received(topic, data, seq, source=source, epoch=epoch, **fields)
+        self._log.append(topic, plane, bytes(event.event_map), event.envelope)
+        if numbered:
+            self._seqs[stream] = seq
+
+    def _begin(self) -> None:
+        self._epoch += 1
+        self._seqs["agent", self._epoch] = 0
+
+    def _stream(self) -> int:
+        if not any(source == "agent" for source, _ in self._seqs):
+            self._begin()
+        return self._random.choice([epoch for source, epoch in self._seqs if source == "agent"])
+
+    def _publish(self) -> None:
+        topic, epoch = self._random.choice(self.TOPICS), self._stream()
+        for _ in range(self._random.randint(1, 9)):
+            self._add(topic, power_data(1.0), "agent", epoch, replay=self._random.random() < 0.2)
+
+    def _lose(self) -> None:
+        epoch, count = self._stream(), self._random.randint(1, 9)
+        first = self._seqs["agent", epoch] + 1
+        self._seqs["agent", epoch] += count
+        gap = system.Gap(source="agent", epoch=epoch, first=first, last=first + count - 1)
+        self.lost.append((gap.first, gap.last))
+        if self._random.random() < 0.5:  # the event behind the gap may be recorded before the gap event
+            self._add("power.sample", power_data(1.0), "agent", epoch)
+        self._add("recorder.gap", gap, "recorder", 1)
+
+    def _leave(self) -> None:
+        epoch = self._stream()
+        self._log.end_stream("agent", epoch)
+        del self._seqs["agent", epoch]
+
+    def _commit(self) -> None:
+        self._log.commit()
+
+    def _thin(self) -> None:
+        compact(self._folder / "log")
+        thin(self._folder / "log", self._random.randint(1, 20_000), LINEAGE)
+
+    def _restart(self) -> None:
+        self._commit()
+        crash(self._log) if self._random.random() < 0.5 else self._log.close()
+        self._log = self._open()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**9), moments=st.integers(1, 120), most_holes=st.sampled_from([0, 3, 10_000]))
+def test_a_sound_log_holds_whatever_happened_to_it(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, moments: int, most_holes: int
+) -> None:
+    life = Life(tmp_path_factory.mktemp("life"), seed)
+    life.live(moments)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(streams_module, "MOST_HOLES", most_holes)
+        findings = examine(life._folder).findings
+
+    assert [finding.kind for finding in findings] == ["lost"] * len(life.lost)
