@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from agents.recorder.expired import has_expired
 from agents.recorder.run_files import RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
@@ -63,6 +64,7 @@ class Projection:
         self._artifacts = artifacts
         self._only = only
         self._open: RunFiles | None = None
+        self._begun = self._reached = 0  # log times of the open run's beginning, and of the last event
 
     @property
     def topics(self) -> list[str]:
@@ -78,6 +80,7 @@ class Projection:
             return
         if event.replay or (event.run is None and not isinstance(event.data, power.Sample)):
             return
+        self._reached = entry.log_time
         if isinstance(event.data, train.RunStarted):
             self._begin(event)
         elif self._open is not None:
@@ -99,8 +102,12 @@ class Projection:
             self._open.interrupt()
             self._open = None
         self.newest = event.run
+        self._begun = self._reached
         if self._only in (None, event.run):
-            self._open = RunFiles(self._artifacts, event)
+            self._open = RunFiles(self._artifacts, event, self._has_expired)
+
+    def _has_expired(self) -> bool:
+        return has_expired(self._artifacts / "log", power.SAMPLE.name, self._begun, self._reached)
 
     def _add(self, files: RunFiles, event: Event[Any]) -> None:  # Any: one of TOPICS
         if isinstance(event.data, power.Sample) or event.run == files.run:

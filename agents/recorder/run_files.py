@@ -1,14 +1,18 @@
 """The plain files of one run, written from its events: run.json, loss_curve.csv, tinygrad.jsonl, sys_power.jsonl, checkpoints/.
 
-Every file is a projection of the log: writing it again from the same events gives the same bytes.
+Every file is a projection of the log: writing it again from the same events gives the same bytes. Power readings expire, though:
+where the log has lost some of a run, those in its sys_power.jsonl stay.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from bus.event import Event
@@ -17,6 +21,10 @@ from schemas import power, train
 SUMMARY_STEPS = 10
 """Steps after which run.json is written anew while a run goes on."""
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
+POWER = "sys_power.jsonl"
+"""The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
+
+_log = structlog.get_logger()
 
 
 class CheckpointEntry(Struct, frozen=True, kw_only=True):
@@ -57,9 +65,12 @@ class RunSummary(Struct, kw_only=True):
 
 
 class RunFiles:
-    """Writes the files of one run into `artifacts/runs/<run>/`, beginning anew. Close it when the run's events are over."""
+    """Writes the files of one run into `artifacts/runs/<run>/`, beginning anew. Close it when the run's events are over.
 
-    def __init__(self, artifacts: Path, event: Event[train.RunStarted]) -> None:
+    `has_expired` says whether power readings of the run may have gone from the log since.
+    """
+
+    def __init__(self, artifacts: Path, event: Event[train.RunStarted], has_expired: Callable[[], bool]) -> None:
         if event.run is None:
             raise ValueError(f"{event.id} starts a run without a name")
         self.folder = artifacts / "runs" / event.run
@@ -67,7 +78,8 @@ class RunFiles:
         for link in (self.folder / "checkpoints").iterdir():
             link.unlink()
         self.summary = _begin(event.run, event)
-        self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", "sys_power.jsonl")}
+        self._has_expired = has_expired
+        self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", POWER)}
         self._shown = False
         self._summarised = 0
         self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
@@ -87,7 +99,7 @@ class RunFiles:
             case train.Step():
                 self._add_step(event.data)
             case power.Sample():
-                _write_line(self._files["sys_power.jsonl"], {"time": event.time, **msgspec.to_builtins(event.data)})
+                _write_line(self._files[POWER], {"time": event.time, **msgspec.to_builtins(event.data)})
             case train.Eval():
                 self.summary.heldout_loss = event.data.loss
             case train.Checkpoint():
@@ -99,11 +111,11 @@ class RunFiles:
 
     def flush(self) -> None:
         """Let readers see what was added. The first time, the files take the place of earlier ones, which nobody sees half made again."""
-        for name, file in self._files.items():
+        for file in self._files.values():
             file.flush()
-            if not self._shown:
-                self._new(name).replace(self.folder / name)
-        first, self._shown = not self._shown, True
+        first = not self._shown
+        if first:
+            self._show()
         if first or self.summary.steps - self._summarised >= SUMMARY_STEPS:
             self._write_summary()
 
@@ -118,6 +130,24 @@ class RunFiles:
         self._write_summary()
         for file in self._files.values():
             file.close()
+
+    def _show(self) -> None:
+        for name in self._files:
+            if name == POWER and self._has_expired():
+                self._go_on(name)
+            else:
+                self._new(name).replace(self.folder / name)
+        self._shown = True
+
+    def _go_on(self, name: str) -> None:
+        """Keep what an earlier file has, and add what the log has behind that."""
+        _log.warning("the log has lost power readings of this run: the file keeps those that it has", run=self.run, file=name)
+        self._files[name].close()
+        with (self.folder / name).open("a+b") as earlier, self._new(name).open("rb") as made:
+            made.seek(_end_of(made, _last_line(earlier)))
+            shutil.copyfileobj(made, earlier)
+        self._new(name).unlink()
+        self._files[name] = (self.folder / name).open("a", newline="")
 
     def _new(self, name: str) -> Path:
         return self.folder / f".{name}.new"
@@ -193,3 +223,23 @@ def _begin(run: str, event: Event[train.RunStarted]) -> RunSummary:
 
 def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON holds
     file.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _last_line(file: BinaryIO) -> bytes:
+    """The last line of a file, which is cut where a kill left half of one behind it."""
+    file.seek(0)
+    end, last = 0, b""
+    for line in file:
+        if line.endswith(b"\n"):
+            end, last = end + len(line), line
+    file.truncate(end)
+    return last
+
+
+def _end_of(file: BinaryIO, wanted: bytes) -> int:
+    """The offset behind a line; 0 in a file that does not have it."""
+    at = end = 0
+    for line in file:
+        at += len(line)
+        end = at if line == wanted else end
+    return end

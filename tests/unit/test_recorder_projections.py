@@ -12,8 +12,11 @@ import pytest
 from recorded import HASH, STARTED, Recording, checkpoint_data, completed_data, power_data, received, step_data
 
 from agents.recorder import projections
+from agents.recorder.compactor import LINEAGE
 from agents.recorder.projections import LINKS, Projector, project
 from agents.recorder.run_files import CURVE_COLUMNS
+from bus.log.compaction import compact
+from bus.log.retention import thin
 from schemas import power, train
 
 
@@ -235,3 +238,58 @@ def test_a_run_without_a_name_is_left_out(tmp_path: Path, recording: Recording) 
     recording.log.commit()
 
     assert project(tmp_path) == []
+
+
+def thinned(recording: Recording) -> None:
+    """What was recorded so far, as retention leaves it."""
+    ended = recording.log._end_segment()
+    assert ended is not None
+    recording.add(train.EVAL, None)
+    compact(ended.parent)
+    assert thin(ended.parent, 1, LINEAGE).paths
+
+
+def watts(folder: Path) -> list[float]:
+    return [json.loads(line)["watts"] for line in (folder / "sys_power.jsonl").open()]
+
+
+def test_power_readings_that_the_log_has_lost_stay_in_the_file(tmp_path: Path, recording: Recording) -> None:
+    a_run(recording, "r1")
+    (folder,) = project(tmp_path)
+    before = contents(folder)
+    thinned(recording)
+
+    project(tmp_path)
+    assert contents(folder) == before
+    Live(tmp_path, recording).projector.close()
+    assert contents(folder) == before
+
+
+def test_a_run_goes_on_behind_power_readings_that_the_log_has_lost(tmp_path: Path, recording: Recording) -> None:
+    first = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    for value in (1.0, 2.0):
+        recording.add(power.SAMPLE, power_data(value))
+    first.projector.close()
+    thinned(recording)
+    folder = tmp_path / "runs" / "r1"
+    for value in (3.0, 4.0):
+        Live(tmp_path, recording).projector.close()
+        recording.add(power.SAMPLE, power_data(value))
+        with (folder / "sys_power.jsonl").open("a") as file:
+            file.write('{"time": 1, "wat')  # as a kill leaves it
+    last = Live(tmp_path, recording)
+    recording.add(power.SAMPLE, power_data(5.0))
+    last.projector.close()
+
+    assert watts(folder) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_a_file_that_is_not_there_is_made_of_the_power_readings_that_are_left(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(power.SAMPLE, power_data(1.0))
+    thinned(recording)
+    recording.add(power.SAMPLE, power_data(2.0))
+
+    (folder,) = project(tmp_path)
+    assert watts(folder) == [2.0]
