@@ -195,9 +195,13 @@ class Projector:
         self._projection.close()
 
     def _newest_start(self) -> int:
-        """The log time just before the newest run began: its files are made again from there."""
+        """The log time just before the newest run began: its files are made again from there.
+
+        The log's end is read first: a run that begins while the newest one is looked for, which may take seconds, lies behind it.
+        """
+        end = self._log.end
         newest = self._log.last(train.RUN_STARTED.name, self._on_damage)
-        return self._log.end if newest is None else newest.log_time - 1
+        return end if newest is None else newest.log_time - 1
 
     def _catch_up(self) -> None:
         with self._lock:

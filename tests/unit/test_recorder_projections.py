@@ -16,6 +16,7 @@ from agents.recorder.compactor import LINEAGE
 from agents.recorder.projections import LINKS, Projector, project
 from agents.recorder.run_files import CURVE_COLUMNS
 from bus.log.compaction import compact
+from bus.log.records import Entry
 from bus.log.retention import thin
 from schemas import power, train
 
@@ -293,3 +294,28 @@ def test_a_file_that_is_not_there_is_made_of_the_power_readings_that_are_left(tm
 
     (folder,) = project(tmp_path)
     assert watts(folder) == [2.0]
+
+
+def test_a_run_that_begins_while_the_newest_is_looked_for_gets_its_files(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording.add(train.EVAL, None)
+
+    look_up, began = recording.log.last, threading.Event()
+
+    def last(topic: str) -> Entry | None:
+        found = look_up(topic)
+        if not began.is_set():
+            recording.add(train.RUN_STARTED, STARTED, run="r1")
+            began.set()
+        return found
+
+    monkeypatch.setattr(recording.log, "last", last)
+    live = Live(tmp_path, recording)
+    assert began.wait(5)
+    recording.add(train.RUN_COMPLETED, completed_data(1), run="r1")
+    live.projector.grown()
+
+    assert live.reported.wait(5)
+    live.projector.close()
+    assert live.finished == ["r1"]
