@@ -117,6 +117,8 @@ def export(
 ) -> None:
     """Write recorded events for other tools, the ones that `bus log cat` would print.
 
+    Where some cannot be written, for the log is damaged or they do not decode, it says so, writes the others, and exits with 1.
+
     \b
     bus log export --jsonl --topic train.step --since 1h | jq .data.loss
     bus log export --mcap-json --output run.mcap
@@ -125,13 +127,15 @@ def export(
         raise Mistyped("say which: --jsonl or --mcap-json")
     if mcap_json and output is None:
         raise Mistyped("--mcap-json needs --output FILE: an MCAP file is not for a terminal")
-    damages = Damages()
+    damages, reader = Damages(), Reader()
     entries = with_progress(_wanted(damages, topic, since, until))
     if mcap_json and output is not None:
-        write_mcap(entries, output)
+        write_mcap(entries, reader, output)
     else:
-        write_jsonl(entries, output)
-    if damages.count:
+        write_jsonl(entries, reader, output)
+    if reader.undecodable:
+        warn(f"left out: {reader.undecodable} events that do not decode")
+    if damages.count or reader.undecodable:
         raise typer.Exit(FAILED)
 
 

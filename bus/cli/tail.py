@@ -99,9 +99,10 @@ def _follow(
 
 
 class Reader:
-    """Decodes data as plain values; says once a topic what does not decode."""
+    """Decodes data as plain values; says once a topic what does not decode, and counts it."""
 
     def __init__(self) -> None:
+        self.undecodable = 0
         self._complained: set[str] = set()
 
     def read(self, topic: str, event_map: Envelope | bytes) -> Iterator[Event[Any]]:  # data as MessagePack has it
@@ -110,6 +111,7 @@ class Reader:
             envelope = event_map if isinstance(event_map, Envelope) else decode_envelope(topic, event_map)
             yield to_event(topic, envelope, object)
         except CorruptFrame as error:
+            self.undecodable += 1
             if topic not in self._complained:
                 self._complained.add(topic)
                 warn(f"{error} (said once a topic)")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcap.reader import make_reader
+from msgspec import Raw
 from recorded import Recording, power_data, step_data
 
-from bus.cli import main
+from bus.cli import export, main
+from bus.topic import Topic
 from schemas import power, train
 
 
@@ -78,6 +82,43 @@ def test_damage_is_said_passed_over_and_exits_with_1(home: Path, capsys: pytest.
     path.write_bytes(data)
     assert main.run(["log", "export", "--jsonl"]) == 1
     assert "events may be missing here: 000001.mcap" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["--jsonl", "--mcap-json"])
+def test_what_does_not_decode_is_counted_left_out_and_exits_with_1(home: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    recording = Recording(home / "artifacts")
+    for number in range(3):
+        recording.add(Topic("lab.x", train.Step), Raw(b"\xa2\xff\xfe"), source="foreign", epoch=number + 1)
+    recording.log.close()
+
+    assert main.run(["log", "export", form, "--output", str(home / "out")]) == 1
+    assert "left out: 3 events" in capsys.readouterr().err
+    assert (home / "out").stat().st_size > 0
+    assert main.run(["log", "export", form, "--topic", "train.", "--output", str(home / "out")]) == 0
+
+
+def test_an_export_takes_its_file_s_place_only_when_it_is_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "elsewhere").write_text("an earlier one")
+    (home / "out").symlink_to(home / "elsewhere")
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "json_line", interrupted)
+        assert main.run(["log", "export", "--jsonl", "--output", str(home / "out")]) == 130
+    assert (home / "out").read_text() == "an earlier one"
+    assert main.run(["log", "export", "--jsonl", "--output", str(home / "out")]) == 0
+    assert (home / "out").is_symlink() and len((home / "elsewhere").read_text().splitlines()) == 5
+    assert sorted(path.name for path in home.iterdir()) == ["artifacts", "elsewhere", "out"]
+
+
+def interrupted(event: object) -> str:
+    raise KeyboardInterrupt
+
+
+def test_an_export_goes_into_a_pipe(home: Path) -> None:
+    os.mkfifo(home / "pipe")
+    with ThreadPoolExecutor(1) as reading:
+        read = reading.submit((home / "pipe").read_bytes)
+        assert main.run(["log", "export", "--jsonl", "--output", str(home / "pipe")]) == 0
+        assert len(read.result(5).splitlines()) == 5
 
 
 def references(node: Any) -> list[str]:  # JSON
