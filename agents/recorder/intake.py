@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from agents.recorder.losses import Losses
+from agents.recorder.tally import counted_as
 from bus.errors import CorruptFrame
 from bus.log.log import Log
 from bus.stream import Stream
@@ -24,8 +25,6 @@ MOST_STREAMS = 10_000
 """Publishers that have not said goodbye. Beyond that the oldest that is gone is forgotten, and where none is, a new one rejected."""
 MOST_HELD = 64 * 1024 * 1024
 """Bytes of events above gaps that wait for missing ones, over all streams; beyond that they are left to be sent again."""
-MOST_TOPICS = 256
-"""Topics that are counted apart; what comes after them is `other`."""
 
 Key = tuple[str, int]
 """A stream: its source and epoch."""
@@ -175,13 +174,7 @@ class Intake:
     def _append(self, event: Received) -> None:
         topic = event.topic
         self._log.append(topic, event.plane, event.event_map, event.envelope)
-        self.recorded[topic if topic in self.recorded else self._counted_as(topic)] += 1
-
-    def _counted_as(self, topic: str) -> str:
-        """Strangers choose topics, and every command line has a reply topic of its own: neither may pile up here."""
-        if topic.startswith(("command.", "reply.")):
-            return topic.partition(".")[0] + "."
-        return topic if len(self.recorded) < MOST_TOPICS else "other"
+        self.recorded[topic if topic in self.recorded else counted_as(topic, self.recorded)] += 1
 
 
 def _size(events: Iterable[Received]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from agents.recorder.tally import MOST_TOPICS, counted_as
 from bus.subscriber import Received
 
 MOST_PUBLISHERS = 1000
@@ -16,9 +17,9 @@ Key = tuple[str, int]
 class Losses:
     """Follows `nth`, the number of an event among its publisher's events of its topic: what it skips was lost.
 
-    Durable events come without holes but behind a floor, so only LATEST topics and those streams are followed. What a publisher
-    sent before this recorder first heard it is not counted. `on_lost` is called with the topic and how many. `holes` are what
-    durable streams have lost, as seq (first, last).
+    Durable events come without holes but behind a floor, so only LATEST topics and those streams are followed. Not counted is what a
+    publisher sent before this recorder first heard it, and what it loses of topics beyond its first `MOST_TOPICS`. `on_lost` is called
+    with the topic and how many. `holes` are what durable streams have lost, as seq (first, last).
     """
 
     def __init__(self, on_lost: Callable[[str, int], None]) -> None:
@@ -33,9 +34,11 @@ class Losses:
         if not envelope.nth:  # a foreign publisher, which does not count
             return
         topics = self._newest.setdefault((envelope.source, envelope.epoch), {})
-        if event.topic in topics:
-            self._count(event.topic, envelope.nth - topics[event.topic] - 1)
-        topics[event.topic] = envelope.nth
+        before = topics.get(event.topic)
+        if before is not None:
+            self._count(event.topic, envelope.nth - before - 1)
+        if before is not None or len(topics) < MOST_TOPICS:
+            topics[event.topic] = envelope.nth
         if len(self._newest) > MOST_PUBLISHERS:
             del self._newest[next(iter(self._newest))]
 
@@ -56,5 +59,5 @@ class Losses:
 
     def _count(self, topic: str, lost: int) -> None:
         if lost > 0:
-            self.lost[topic] += lost
+            self.lost[counted_as(topic, self.lost)] += lost
             self._on_lost(topic, lost)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recorded import open_log, received
 
-from agents.recorder import intake
+from agents.recorder import intake, tally
 from agents.recorder.intake import Intake
 from bus.log.log import Log
 from bus.wire import Ack, Bye, Floor
@@ -169,7 +169,7 @@ def test_what_strangers_claim_is_bounded(log: Log, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(intake, "MOST_STREAMS", 2)
     size = len(bytes(received("train.step", {"n": 4}, 4).event_map))
     monkeypatch.setattr(intake, "MOST_HELD", 3 * size)
-    monkeypatch.setattr(intake, "MOST_TOPICS", 2)
+    monkeypatch.setattr(tally, "MOST_TOPICS", 2)
     desk = Desk(log)
 
     for epoch in (1, 2, 3):

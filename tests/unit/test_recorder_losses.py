@@ -8,6 +8,7 @@ import msgspec
 from recorded import open_log, received
 
 from agents.recorder.intake import Intake
+from agents.recorder.tally import MOST_TOPICS
 from bus.subscriber import Received
 from bus.topic import Delivery
 from bus.wire import Floor
@@ -39,3 +40,15 @@ def test_a_durable_hole_counts_for_the_topics_that_it_shows_in(tmp_path: Path) -
     intake.take(received("train.step", {}, 7, prev=5))
 
     assert intake.losses.lost == {"train.step": 1}
+
+
+def test_topics_that_strangers_choose_do_not_pile_up(tmp_path: Path) -> None:
+    intake = intake_on(tmp_path)
+    for nth in (1, 3):
+        for number in range(2 * MOST_TOPICS):
+            for epoch in (1, 2):
+                intake.take(pose(nth, f"lab.x{(number + epoch * MOST_TOPICS) % (2 * MOST_TOPICS)}", epoch))
+
+    assert len(intake.losses.lost) == MOST_TOPICS + 1
+    assert intake.losses.lost["other"] == MOST_TOPICS
+    assert [len(topics) for topics in intake.losses._newest.values()] == [MOST_TOPICS] * 2

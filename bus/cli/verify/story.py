@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from agents.recorder.tally import counted_as
 from bus.errors import CorruptFrame
 from bus.lifecycle import MANIFEST, Manifest
 from bus.log.records import Entry
 from bus.wire import Envelope, decode_data
-
-MOST_TOPICS = 256
-"""Topics that are counted apart: strangers choose them."""
 
 
 class Version(Struct, frozen=True):
@@ -38,18 +36,13 @@ class Story:
     def take(self, entry: Entry, envelope: Envelope) -> None:
         """One event, in log order."""
         self.first, self.last = self.first or entry.log_time, entry.log_time
-        self.topics[self._counted_as(entry.topic)] += 1
+        self.topics[counted_as(entry.topic, self.topics)] += 1
         if entry.delivery != "durable" or not envelope.seq:
             self.unpromised[_UNPROMISED[entry.delivery]] += 1
         if envelope.replay:
             self.replays[envelope.source] += 1
         elif entry.topic == MANIFEST.name:
             self._take_manifest(envelope)
-
-    def _counted_as(self, topic: str) -> str:
-        if topic.startswith(("command.", "reply.")):
-            return f"{topic.partition('.')[0]}."
-        return topic if topic in self.topics or len(self.topics) < MOST_TOPICS else "other"
 
     def _take_manifest(self, envelope: Envelope) -> None:
         try:
