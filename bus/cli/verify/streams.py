@@ -120,13 +120,18 @@ class Streams:
                 yield Hole(stream, position.last + 1, last, position.time, until)
 
     def _note(self, hole: Hole) -> None:
-        place = self.begun.place(hole.until)
-        if len(self.holes) < MOST_HOLES or self.begun.place(hole.after) != place:
+        if len(self.holes) < MOST_HOLES or not self._is_within_one(hole):
             self.holes.append(hole)
             return
-        before = self.merged.get((hole.stream, place), hole)
+        key = hole.stream, self.begun.place(hole.until)
+        before = self.merged.get(key, hole)
         between = max(hole.first - before.last - 1, 0)
-        self.merged[hole.stream, place] = replace(before, last=hole.last, until=hole.until, present=before.present + between)
+        self.merged[key] = replace(before, last=hole.last, until=hole.until, present=before.present + between)
+
+    def _is_within_one(self, hole: Hole) -> bool:
+        """Whether a hole lies in one segment; of the last one, others may have been made by now."""
+        place = self.begun.place(hole.until)
+        return self.begun.place(hole.after) == place < len(self.begun.segments) - 1
 
 
 def _not_there(hole: Hole, segment: str) -> Finding:
