@@ -296,6 +296,18 @@ def test_a_file_that_is_not_there_is_made_of_the_power_readings_that_are_left(tm
     assert watts(folder) == [2.0]
 
 
+def test_a_run_behind_what_retention_took_is_made_again_whole(tmp_path: Path, recording: Recording) -> None:
+    recording.add(power.SAMPLE, power_data(1.0))
+    thinned(recording)
+    a_run(recording, "r1")
+    (folder,) = project(tmp_path)
+    before = contents(folder)
+    (folder / "sys_power.jsonl").write_text("spoilt\n")
+
+    project(tmp_path)
+    assert contents(folder) == before
+
+
 def test_a_run_that_begins_while_the_newest_is_looked_for_gets_its_files(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
