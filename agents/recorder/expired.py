@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bus.errors import CorruptLog
 from bus.log.closed import read_counts, read_summary
 from bus.log.errors import BadRecord
 from bus.log.folder import State, known_start, list_segments
-from bus.log.reader import MOVES
+from bus.log.reader import look_again
 from bus.log.records import EXPIRED
 
 
 def has_expired(folder: Path, topic: str, after: int, until: int) -> bool:
     """Whether events of a topic with log_time (ns) in (after, until] may have expired. Raises CorruptLog, OSError."""
-    for _ in range(MOVES):
-        try:
-            return any(topic in _expired(path) for path in _closed(folder, after, until))
-        except FileNotFoundError:  # closed meanwhile
-            continue
-    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being looked at for expired events of {topic}")
+    return look_again(folder, lambda: any(topic in _expired(path) for path in _closed(folder, after, until)))
 
 
 def _closed(folder: Path, after: int, until: int) -> list[Path]:

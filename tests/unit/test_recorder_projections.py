@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded import HASH, STARTED, Recording, checkpoint_data, completed_data, power_data, received, step_data
@@ -315,8 +316,8 @@ def test_a_run_that_begins_while_the_newest_is_looked_for_gets_its_files(
 
     look_up, began = recording.log.last, threading.Event()
 
-    def last(topic: str) -> Entry | None:
-        found = look_up(topic)
+    def last(topic: str, *more: Any) -> Entry | None:
+        found = look_up(topic, *more)
         if not began.is_set():
             recording.add(train.RUN_STARTED, STARTED, run="r1")
             began.set()

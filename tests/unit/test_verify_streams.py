@@ -36,7 +36,7 @@ from bus.wire import stream_of
 from schemas import power, system, train
 
 STREAM = ("trainer", 1)
-read_on = examine_module.read_on
+read_folder = examine_module.read_folder
 POSE = Topic("agent.heartbeat", power.Sample, delivery=LATEST)
 
 
@@ -265,14 +265,14 @@ def test_what_is_recorded_while_verify_reads_is_no_finding(closed: Closed, monke
     closed.log.commit()
 
     def meanwhile(*arguments: Any, **options: Any) -> Iterator[Entry]:
-        yield from list(read_on(*arguments, **options))
+        yield from list(read_folder(*arguments, **options))
         for _ in range(2):
             closed.steps(3)
             closed.log.commit()
         compact(closed.folder)
         thin(closed.folder, 1, LINEAGE)
 
-    monkeypatch.setattr(examine_module, "read_on", meanwhile)
+    monkeypatch.setattr(examine_module, "read_folder", meanwhile)
     assert closed.findings() == []
     crash(closed.log)
 
@@ -318,8 +318,8 @@ class Life:
         self._commit()
 
     def read(self, folder: Path, *arguments: Any, **options: Any) -> Iterator[Entry]:
-        """As `read_on`; the log lives on meanwhile."""
-        for place, entry in enumerate(read_on(folder, *arguments, **options)):
+        """As `read_folder`; the log lives on meanwhile."""
+        for place, entry in enumerate(read_folder(folder, *arguments, **options)):
             yield entry
             if place % 7 == 0 and place < 500:
                 self.live(1)
@@ -407,7 +407,7 @@ def test_a_sound_log_holds_while_it_lives_on(tmp_path_factory: pytest.TempPathFa
     life.live(moments)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(streams_module, "MOST_HOLES", most)
-        patched.setattr(examine_module, "read_on", life.read)
+        patched.setattr(examine_module, "read_folder", life.read)
         findings = examine(folder).findings
     life.end()
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from bus.cli.verify.finding import RESTORE, Finding
-from bus.errors import CorruptLog
 from bus.log.closed import Summary, check_data, read_counts, read_metadata, read_summary
 from bus.log.errors import BadRecord, DamagedSegment
 from bus.log.folder import list_segments, read_start
 from bus.log.info import SegmentInfo, inspect
-from bus.log.reader import MOVES
+from bus.log.reader import look_again
 from bus.log.records import COUNTS, EXPIRED, counts_of
 
 
@@ -37,13 +36,12 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 def layout(folder: Path) -> Layout:
     """The segments as they are now. Raises CorruptLog where they keep vanishing, OSError."""
-    for _ in range(MOVES):
-        try:
-            segments = inspect(folder)
-            return Layout(segments=segments, starts=_starts(segments))
-        except FileNotFoundError:  # closed by the recorder meanwhile
-            continue
-    raise CorruptLog(f"{folder}: segments vanished {MOVES} times in a row while being listed; is something else removing them?")
+    return look_again(folder, lambda: _layout(folder))
+
+
+def _layout(folder: Path) -> Layout:
+    segments = inspect(folder)
+    return Layout(segments=segments, starts=_starts(segments))
 
 
 def _starts(segments: list[SegmentInfo]) -> list[int]:
