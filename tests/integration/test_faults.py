@@ -284,8 +284,8 @@ def test_a_stalled_subscriber_slows_nobody_and_costs_the_hub_little(appliance: A
 
 @pytest.mark.parametrize(
     ("seconds", "load"),
-    [(7.0, ()), pytest.param(30.0, ("--rate", "3000"), marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
-    ids=["7 s at full load", "30 s at 6,000 a second"],
+    [(7.0, ()), pytest.param(30.0, (), marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
+    ids=["7 s at full load", "30 s at full load"],
 )
 def test_a_subscriber_that_stalled_has_every_durable_event_once_and_each_topic_in_order(
     appliance: Appliance, seconds: float, load: tuple[str, ...]
