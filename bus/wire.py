@@ -83,9 +83,9 @@ RECORDED = "bus.recorded"
 
 
 class Recorded(Control, frozen=True, kw_only=True):
-    """`bus.recorded`: what the recorder committed as one group, numbered 1, 2, 3…, with log times above `after` up to `end` (ns).
+    """`bus.recorded`: what the recorder committed since it said so last, numbered 1, 2, 3…, with log times above `after` up to `end` (ns).
 
-    `streams` are source, epoch, and the last durable seq of each topic that the group holds; null: too many to say. The newest is
+    `streams` are source, epoch, and the last durable seq of each topic that it holds; null: too many to say. The newest is
     said again each second, for who missed it.
     """
 
