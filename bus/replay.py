@@ -16,10 +16,8 @@ from bus.errors import BusFull, CorruptFrame, FrameTooLarge
 from bus.log.records import Entry
 from bus.publisher import Publisher
 from bus.topic import Delivery
-from bus.wire import Envelope, decode_envelope
+from bus.wire import CONTROL_PREFIXES, Envelope, decode_envelope
 
-NEVER = ("command.", "reply.", "bus.")
-"""What is said between a client and an agent now: again, it would make them act."""
 UNASKED = "agent."
 """What agents said of themselves then, which would pass for what they are now."""
 ROOM_TIMEOUT = 30.0
@@ -59,7 +57,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     def has_topic(self, entry: Entry) -> bool:
         """Whether the topic belongs to it; the reader has seen to the patterns already."""
-        if entry.topic.startswith(NEVER) or entry.delivery == "control":
+        if entry.topic.startswith(CONTROL_PREFIXES) or entry.delivery == "control":
             return False
         return bool(self.patterns) or not entry.topic.startswith(UNASKED)
 

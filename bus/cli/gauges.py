@@ -10,13 +10,13 @@ from msgspec import Struct
 from bus.event import Event
 from bus.lifecycle import Exited, Heartbeat, StateChanged, Stopped
 from bus.topic import Topic
+from bus.wire import CONTROL_PREFIXES
 from schemas.system import RecorderStatus
 
 SILENT_AFTER = 3.0
 """Seconds without a heartbeat, of which there is one a second."""
 _BEATS = 4  # over which rates are averaged
 _BEHIND = "behind: it reads from the log what it missed"
-_CONTROL = ("command.", "reply.", "bus.")  # the bus's own traffic says nothing of an agent's work
 
 
 class AgentRow(Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Gauges:
         """What agents that are alive have published, by name, and what the recorder has of it."""
         live = {name: beats for name, beats in self._beats.items() if now - beats[-1].heard <= SILENT_AFTER}
         published = sorted({topic for beats in live.values() for topic in beats[-1].data.published})
-        return [self._topic(topic, live, recorder) for topic in published if not topic.startswith(_CONTROL)]
+        return [self._topic(topic, live, recorder) for topic in published if not topic.startswith(CONTROL_PREFIXES)]
 
     def _on_heartbeat(self, source: str, beat: _Beat) -> None:
         beats = self._beats.setdefault(source, deque(maxlen=_BEATS))
@@ -168,7 +168,7 @@ def rate(beats: deque[_Beat], topic: str | None = None) -> float | None:
 def _count(beat: Heartbeat, topic: str | None) -> int:
     if topic is not None:
         return beat.published.get(topic, 0)
-    return sum(count for name, count in beat.published.items() if not name.startswith(_CONTROL))
+    return sum(count for name, count in beat.published.items() if not name.startswith(CONTROL_PREFIXES))
 
 
 def _exited(exited: Exited) -> AgentRow:

@@ -28,7 +28,8 @@ from bus.home import find_home
 from bus.log.errors import DamagedSegment
 from bus.log.reader import read_folder
 from bus.log.records import Entry
-from bus.replay import NEVER, Progress, Selection, Stretch, publish_again, survey
+from bus.replay import Progress, Selection, Stretch, publish_again, survey
+from bus.wire import CONTROL_PREFIXES
 
 FLUSH_TIMEOUT = 30.0
 """Seconds that the last events may take until they are on disk."""
@@ -101,7 +102,7 @@ def _patterns(typed: list[str]) -> tuple[str, ...]:
     """Raises Mistyped for what is never replayed."""
     patterns, warnings = read_patterns(typed)
     for pattern in patterns:
-        if pattern.startswith(NEVER):
+        if pattern.startswith(CONTROL_PREFIXES):
             raise Mistyped(f"{pattern} is never replayed: agents would act on commands of the past")
     for warning in warnings:
         warn(warning)

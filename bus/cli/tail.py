@@ -19,9 +19,9 @@ from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.history import since_time
 from bus.lifecycle import HEARTBEAT
-from bus.wire import Envelope, decode_envelope, to_event
+from bus.wire import CONTROL_PREFIXES, Envelope, decode_envelope, to_event
 
-UNASKED = ("command.", "reply.", "bus.", HEARTBEAT.name)
+UNASKED = (*CONTROL_PREFIXES, HEARTBEAT.name)
 """Prefixes of what is only shown when it is asked for: the bus's own traffic, and what repeats each second."""
 
 

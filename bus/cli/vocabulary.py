@@ -13,10 +13,10 @@ from bus.home import find_home
 from bus.lifecycle import TOPICS
 from bus.supervisor import names
 from bus.topic import Command, Topic
+from bus.wire import CONTROL_PREFIXES
 from schemas import catalogue
 
 _PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}")
-_CONTROL = ("command.", "reply.", "bus.")
 
 
 def topics() -> dict[str, Topic[Any]]:
@@ -79,7 +79,7 @@ def read_patterns(typed: Iterable[str]) -> tuple[list[str], list[str]]:
 def _doubts(pattern: str) -> list[str]:
     """A topic of somebody else's may well be undeclared, so this is a warning and not an error."""
     known = [*topics(), *(command.topic for command in commands().values())]
-    if pattern in known or pattern.startswith(_CONTROL) or any(name.startswith(pattern) for name in known if pattern.endswith(".")):
+    if pattern in known or pattern.startswith(CONTROL_PREFIXES) or any(name.startswith(pattern) for name in known if pattern.endswith(".")):
         return []
     candidates = {f"{name.partition('.')[0]}." for name in known} if pattern.endswith(".") else known
     near = nearest(pattern, candidates)
