@@ -56,7 +56,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     replays: bool = False
 
     def has_topic(self, entry: Entry) -> bool:
-        """Whether the topic belongs to it; the reader has seen to the patterns already."""
+        """Whether the topic belongs to it: no command, which would be obeyed again. The reader has seen to the patterns already."""
         if entry.topic.startswith(CONTROL_PREFIXES) or entry.delivery == "control":
             return False
         return bool(self.patterns) or not entry.topic.startswith(UNASKED)
