@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import os
@@ -39,7 +40,10 @@ def main() -> int:
         if name == "hub":
             run_hub(home, load(HubSettings, "hub", home.settings).tcp)
         else:
-            serve(agent_class(name), home)
+            kind = agent_class(name)
+            gc.collect()
+            gc.freeze()  # the collector would look again and again at what was imported, for 60 ms each time, while events wait
+            serve(kind, home)
     except LockHeld as error:
         _log.error(str(error))
         return EXIT_LOCKED

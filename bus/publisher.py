@@ -68,7 +68,7 @@ class Publisher:
         self.published: dict[str, int] = {}
         self.dropped = 0
         self.listeners = Listeners(self.changed, addresses)
-        self.sockets = {plane: publishing(context, addresses.plane(plane).inlet) for plane in Delivery}
+        self.sockets = {plane: publishing(context, addresses.plane(plane).inlet, plane) for plane in Delivery}
         self.tap: Tap | None = None
         self._counters: dict[str, int] = {"latest": 0, "control": 0}
         self._previous: dict[str, int] = {}

@@ -10,17 +10,19 @@ from bus.wire import MAX_ATTACHMENT, MAX_REPLY
 RECONNECT_MILLISECONDS = 10
 """Back 7 to 21 ms after a hub restart; libzmq's own 100 take 73 to 185."""
 PUBLISHER_MARK = 4000
+"""Twice what a ring holds: libzmq hears what the other side has read only when that is half a mark. A publisher whose ring has room
+must not find its socket full: what it cannot send then is missing to all, and sent again."""
 LATEST_MARK = 4000
 """A LATEST reader drains to the newest, so its mark is never reached but while it stalls; libzmq would then drop the newest."""
 
 
-def publishing(context: zmq.Context[zmq.Socket[bytes]], inlet: str) -> zmq.Socket[bytes]:
+def publishing(context: zmq.Context[zmq.Socket[bytes]], inlet: str, plane: Delivery) -> zmq.Socket[bytes]:
     """An XPUB, which is a PUB that hears who listens. It refuses to send where there is no hub or no room, and drops nothing."""
     socket = context.socket(zmq.XPUB)
     socket.setsockopt(zmq.IMMEDIATE, 1)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
-    socket.setsockopt(zmq.SNDHWM, PUBLISHER_MARK)
+    socket.setsockopt(zmq.SNDHWM, PUBLISHER_MARK if plane is Delivery.DURABLE else LATEST_MARK)
     socket.connect(inlet)
     return socket
 

@@ -29,11 +29,9 @@ GROUP_SECONDS = 0.01
 """The longest time of taking events in before they are synced."""
 GROUP_EVENTS = 4000
 BUSY_EVENTS = 16
-"""A group of this many says that more are to come, and the next one may wait for company."""
-BUSY_SECONDS = 0.004
-"""Between two groups under load."""
-FEW_SECONDS = 0.002
-"""Between two groups where several events come in a group: an event that comes alone is synced at once."""
+"""A group of this many says that events come faster than they can be synced one by one."""
+DISTANCE_SECONDS = 0.003
+"""Between two groups where several events come in a group: a sync costs the same for few as for many. One alone is synced at once."""
 ANNOUNCE_SECONDS = 0.01
 """Between two announcements: each wakes every subscriber."""
 REPEAT_SECONDS = 1.0
@@ -144,8 +142,7 @@ class Committer:
         """
         self._subscriber.wait(self._patience())
         if self._taken > 1:
-            distance = BUSY_SECONDS if self.is_busy else FEW_SECONDS
-            clock.sleep(max(self._committed + distance - clock.monotonic(), 0.0))
+            clock.sleep(max(self._committed + DISTANCE_SECONDS - clock.monotonic(), 0.0))
         until = clock.monotonic() + GROUP_SECONDS
         taken = 0
         self._gathering = True
