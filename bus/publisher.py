@@ -74,7 +74,8 @@ class Publisher:
         self._previous: dict[str, int] = {}
         self._batching = batching
         self._batch = Batch()
-        self._sent = self._listened = 0.0
+        self._sent = 0.0
+        self._listened = dict.fromkeys(Delivery, 0.0)
         self._watched = False  # whether the I/O thread looks after the batch in time
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -102,17 +103,13 @@ class Publisher:
         if not isinstance(data, topic.type):
             raise TypeError(f"{topic.name}: want {topic.type.__name__}, got {type(data).__name__}")
         unencoded = cast(Raw, data)  # it is encoded with the envelope, in one go
-        return self.publish_raw(
-            topic.name, topic.delivery, unencoded,
-            run=run, cause=cause, time=time, replay=replay, timeout=timeout, attachments=attachments,
-        )  # fmt: skip
+        return self.publish_raw(topic.name, topic.delivery, unencoded, run, cause, time, replay, timeout, attachments)
 
     def publish_raw(
         self,
         topic: str,
         plane: Delivery,
         data: Raw,
-        *,
         run: str | None = None,
         cause: str | None = None,
         time: int | None = None,
@@ -248,14 +245,16 @@ class Publisher:
                 cause=cause, run=run, replay=replay, data=data,
             )  # fmt: skip
             frame = pack_frame(topic, [encode_envelope(topic, envelope)])
+            now = clock.monotonic()
             self._counters[stream] = seq
-            if not is_latest:
-                self._send_batch(clock.monotonic())
-            sent = self._send(plane, [frame, *attachments])
             if is_latest:
                 self._previous[topic] = seq
                 self.published[topic] = nth
-                self.dropped += not sent
+                self.dropped += not self._send(plane, [frame, *attachments], now)
+            else:
+                self._send_batch(now)
+                self._send(plane, [frame], now)
+                self._listen(plane)
         return event_id(self.source, topic, self.epoch, seq)
 
     @property
@@ -304,21 +303,21 @@ class Publisher:
     def _send_durable(self, frame: bytes, now: float) -> bool:
         """Send on the events plane. False where it takes nothing now: the ring keeps the events."""
         self._sent = now
-        try:
-            self.sockets[Delivery.DURABLE].send(frame, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        if now - self._listened >= LISTEN_SECONDS:
-            self._listened = now
-            self._listen(Delivery.DURABLE)
-        return True
+        return self._send(Delivery.DURABLE, [frame], now)
 
-    def _send(self, plane: Delivery, frames: list[bytes]) -> bool:
+    def _send(self, plane: Delivery, frames: list[bytes], now: float) -> bool:
+        """Send one message. False where the plane takes nothing now."""
+        socket = self.sockets[plane]
         try:
-            self.sockets[plane].send_multipart(frames, zmq.NOBLOCK)
+            if len(frames) == 1:
+                socket.send(frames[0], zmq.NOBLOCK)
+            else:
+                socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
             return False
-        self._listen(plane)
+        if now - self._listened[plane] >= LISTEN_SECONDS:
+            self._listened[plane] = now
+            self._listen(plane)
         return True
 
     def _send_again(self, events: list[Sent]) -> None:
