@@ -177,10 +177,10 @@ class Client:
             _log.warning("the recorder does not say what it has: gaps before the first event of a stream are not seen", reason=str(error))
             return None
 
-    def fetch_missing(self, page: Fetch, timeout: float) -> Fetched | None:
-        """What a reader wants from the log, None where the recorder does not answer within `timeout` seconds."""
+    def fetch_missing(self, page: Fetch) -> Fetched | None:
+        """What a reader wants from the log, None where the recorder does not answer."""
         try:
-            return self.call(FETCH, page, timeout=timeout)
+            return self.call(FETCH, page, timeout=FILL_TIMEOUT)
         except BusError:
             return None
 
@@ -196,7 +196,7 @@ class Client:
             while True:
                 events = reader.take()
                 if (wanted := reader.wanted()) is not None:
-                    page = self.fetch_missing(wanted, FILL_TIMEOUT)
+                    page = self.fetch_missing(wanted)
                     events += reader.fill(page)
                     deadline = deadline if page is None else _after(timeout)
                 if events:

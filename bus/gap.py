@@ -102,6 +102,7 @@ class Gaps(Generic[E]):
         self._behind: dict[Key, _Followed[E]] = {}
         self._held = 0
         self._ask_at = 0.0
+        self._filled_at = float("-inf")
         self._looked = 0.0
 
     @property
@@ -109,10 +110,9 @@ class Gaps(Generic[E]):
         """Whether something waits for older events, or is known to be missing."""
         return bool(self._behind) or self._suspect is not None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing that arrives could be held any more: the log is the way to it."""
-        return self._held >= HELD_EVENTS
+    def overtakes(self, now: float) -> bool:
+        """Whether the log is the way to what arrives: no more of it can be held, and pages of the log come."""
+        return self._held >= HELD_EVENTS and now - self._filled_at < RETRY_SECONDS
 
     def is_past(self, arrival: E) -> bool:
         """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself.
@@ -173,6 +173,7 @@ class Gaps(Generic[E]):
         """Take fetched events, in log order up to log time `end`; `exhausted`: the log had no more. Returns those to deliver."""
         fresh = [arrival for arrival in page if self._is_missing(arrival)]
         self.filled += len(fresh)
+        self._filled_at = now if fresh else self._filled_at
         if self._end is None or end > self._end:
             self._end = end
         if not exhausted:
@@ -220,7 +221,7 @@ class Gaps(Generic[E]):
 
     def _hold(self, key: Key, stream: _Followed[E], arrival: E, now: float) -> None:
         self._fall_behind(key, stream, now)
-        if not self.is_full:
+        if self._held < HELD_EVENTS:
             stream.held.append(arrival)
             self._held += 1
 

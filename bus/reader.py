@@ -48,7 +48,7 @@ class Reader:
     def take(self, limit: int = 1000) -> list[Received]:
         """What has arrived and may be delivered now. Does not wait."""
         now = clock.monotonic()
-        arrived = self._subscriber.drain(limit, keep_events=not self.gaps.is_full)
+        arrived = self._subscriber.drain(limit, keep_events=not self.gaps.overtakes(now))
         events = [event for event in arrived if self._is_due(event, now)]
         if self.gaps.is_behind:
             gaps, freed = self.gaps.expire(now)

@@ -13,7 +13,7 @@ import structlog
 
 from bus.address import ipc_addresses
 from bus.agent import Agent, Timer
-from bus.client import FILL_TIMEOUT, Client
+from bus.client import Client
 from bus.dispatch import Dispatch, finished
 from bus.errors import BusError, BusFull, BusTimeout, NoHub
 from bus.gap import RETRY_SECONDS
@@ -193,7 +193,7 @@ class Runtime:
                     await self.dispatch.deliver(event)
                 page = None
             if page is None and (wanted := reader.wanted()) is not None:
-                page = asyncio.ensure_future(asyncio.to_thread(self.client.fetch_missing, wanted, FILL_TIMEOUT))
+                page = asyncio.ensure_future(asyncio.to_thread(self.client.fetch_missing, wanted))
             if subscriber.wait(0):
                 await asyncio.sleep(0)
             else:

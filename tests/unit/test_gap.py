@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from bus import gap
-from bus.gap import HELD_EVENTS, PATIENCE, Gap, Gaps
+from bus.gap import HELD_EVENTS, PATIENCE, RETRY_SECONDS, Gap, Gaps
 from bus.wire import Envelope, Recorded
 
 RECORDER = 1
@@ -316,3 +316,37 @@ def test_a_publisher_that_is_heard_again_and_again_is_remembered(monkeypatch: py
     follower.arrive(*events)
 
     assert follower.delivered == list(range(1, 501))
+
+
+def test_what_arrives_is_dropped_for_the_log_only_while_its_pages_come() -> None:
+    follower, events = Follower(), Publisher().events(HELD_EVENTS + 500)
+    follower.record(*events)
+    follower.arrive(*events[1 : HELD_EVENTS + 1])
+    assert not follower.gaps.overtakes(follower.now), "nobody has answered yet"
+    follower.fetch(limit=10)
+    follower.arrive(*events[HELD_EVENTS + 1 :])
+    assert follower.gaps.overtakes(follower.now)
+    follower.now += RETRY_SECONDS
+    assert not follower.gaps.overtakes(follower.now), "nor does anybody any more"
+    while follower.fetch(limit=1000):
+        continue
+
+    assert not follower.gaps.overtakes(follower.now)
+    assert follower.delivered == list(range(1, len(events) + 1))
+
+
+def test_a_subscriber_that_fell_far_behind_comes_back_to_what_arrives() -> None:
+    follower, publisher = Follower(), Publisher()
+    first, late = publisher.events(HELD_EVENTS + 2), publisher.events(20)
+    follower.arrive(*first[1:])
+    follower.record(*first)
+    follower.record(*late[:10])
+    for _ in range(2):
+        follower.fetch(limit=len(first) // 2)
+    follower.arrive(*late[5:])
+    assert follower.gaps.is_behind
+    follower.record(*late[10:], heard=True)
+    follower.fetch(limit=10)
+
+    assert follower.delivered == list(range(1, publisher.seq + 1))
+    assert not follower.gaps.is_behind, "the end of the log need not be reached where all that it has is held"
