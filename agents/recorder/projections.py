@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from agents.recorder.expired import has_expired
-from agents.recorder.run_files import RunFiles
+from agents.recorder.run_files import POWER, RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.log.errors import DamagedSegment
@@ -55,12 +55,14 @@ _log = structlog.get_logger()
 class Projection:
     """Feeds events in log order to the files of the run that they belong to. With `only`, other runs are left alone.
 
-    `finished` collects the runs that ended, `newest` is the run that began last.
+    `finished` collects the runs that ended, `newest` is the run that began last. Whoever reads the log for it sets `is_damaged`
+    where that was damaged since.
     """
 
     def __init__(self, artifacts: Path, only: str | None = None) -> None:
         self.finished: list[RunFiles] = []
         self.newest: str | None = None
+        self.is_damaged = False
         self._artifacts = artifacts
         self._only = only
         self._open: RunFiles | None = None
@@ -103,11 +105,13 @@ class Projection:
             self._open = None
         self.newest = event.run
         self._begun = self._reached
+        self.is_damaged = False
         if self._only in (None, event.run):
-            self._open = RunFiles(self._artifacts, event, self._has_expired)
+            self._open = RunFiles(self._artifacts, event, self._has_lost)
 
-    def _has_expired(self) -> bool:
-        return has_expired(self._artifacts / "log", power.SAMPLE.name, self._begun, self._reached)
+    def _has_lost(self, name: str) -> bool:
+        expires = name == POWER and has_expired(self._artifacts / "log", power.SAMPLE.name, self._begun, self._reached)
+        return self.is_damaged or expires
 
     def _add(self, files: RunFiles, event: Event[Any]) -> None:  # Any: one of TOPICS
         if isinstance(event.data, power.Sample) or event.run == files.run:
@@ -218,7 +222,7 @@ class Projector:
         topics = self._projection.topics
         if not self._has_news(topics):
             return end
-        for entry in self._log.read(topics=topics, after=self._cursor, until=end, on_damage=self._on_damage):
+        for entry in self._log.read(topics=topics, after=self._cursor, until=end, on_damage=self._met_damage):
             newest = self._projection.newest
             self._projection.add(entry)
             if self._projection.newest != newest and self._projection.newest is not None:
@@ -226,6 +230,10 @@ class Projector:
             if self._projection.topics != topics:
                 return entry.log_time
         return end
+
+    def _met_damage(self, damage: DamagedSegment) -> None:
+        self._projection.is_damaged = True
+        self._on_damage(damage)
 
     def _has_news(self, topics: list[str]) -> bool:
         """Whether anything of these topics lies behind the cursor: what fills the log under load is seldom of a run."""
@@ -236,7 +244,12 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     """Make the files of `run`, or of every run, again from the log. Returns their folders. Raises CorruptLog, LookupError."""
     projection = Projection(artifacts, run)
     folders: dict[str, Path] = {}
-    for entry in read_folder(artifacts / "log", topics=list(TOPICS), on_damage=say_damage):
+
+    def met_damage(damage: DamagedSegment) -> None:
+        projection.is_damaged = True
+        say_damage(damage)
+
+    for entry in read_folder(artifacts / "log", topics=list(TOPICS), on_damage=met_damage):
         projection.add(entry)
         if projection.newest is not None and run in (None, projection.newest):
             folders[projection.newest] = artifacts / "runs" / projection.newest

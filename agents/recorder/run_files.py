@@ -1,7 +1,7 @@
 """The plain files of one run, written from its events: run.json, loss_curve.csv, tinygrad.jsonl, sys_power.jsonl, checkpoints/.
 
-Every file is a projection of the log: writing it again from the same events gives the same bytes. Power readings expire, though:
-where the log has lost some of a run, those in its sys_power.jsonl stay.
+Every file is a projection of the log: writing it again from the same events gives the same bytes. Power readings expire, though,
+and a disk may spoil anything: where the log has lost some of a run, the lines that a file has stay.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class RunSummary(Struct, kw_only=True):
 class RunFiles:
     """Writes the files of one run into `artifacts/runs/<run>/`, beginning anew. Close it when the run's events are over.
 
-    `has_expired` says whether power readings of the run may have gone from the log since.
+    `has_lost` says whether the log may have lost events of the run that a file, by its name, is made of.
     """
 
-    def __init__(self, artifacts: Path, event: Event[train.RunStarted], has_expired: Callable[[], bool]) -> None:
+    def __init__(self, artifacts: Path, event: Event[train.RunStarted], has_lost: Callable[[str], bool]) -> None:
         if event.run is None:
             raise ValueError(f"{event.id} starts a run without a name")
         self.folder = artifacts / "runs" / event.run
@@ -78,7 +78,7 @@ class RunFiles:
         for link in (self.folder / "checkpoints").iterdir():
             link.unlink()
         self.summary = _begin(event.run, event)
-        self._has_expired = has_expired
+        self._has_lost = has_lost
         self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", POWER)}
         self._shown = False
         self._summarised = 0
@@ -133,7 +133,7 @@ class RunFiles:
 
     def _show(self) -> None:
         for name in self._files:
-            if name == POWER and self._has_expired():
+            if (self.folder / name).exists() and self._has_lost(name):
                 self._go_on(name)
             else:
                 self._new(name).replace(self.folder / name)
@@ -141,10 +141,10 @@ class RunFiles:
 
     def _go_on(self, name: str) -> None:
         """Keep what an earlier file has, and add what the log has behind that."""
-        _log.warning("the log has lost power readings of this run: the file keeps those that it has", run=self.run, file=name)
+        _log.warning("the log has lost events of this run: the file keeps what it has of them", run=self.run, file=name)
         self._files[name].close()
         with (self.folder / name).open("a+b") as earlier, self._new(name).open("rb") as made:
-            made.seek(_end_of(made, _last_line(earlier)))
+            made.seek(_end_of(made, _whole_lines(earlier)))
             shutil.copyfileobj(made, earlier)
         self._new(name).unlink()
         self._files[name] = (self.folder / name).open("a", newline="")
@@ -225,21 +225,22 @@ def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON 
     file.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def _last_line(file: BinaryIO) -> bytes:
-    """The last line of a file, which is cut where a kill left half of one behind it."""
+def _whole_lines(file: BinaryIO) -> set[int]:
+    """The hashes of a file's lines, of which a last one is cut that a kill left half written."""
     file.seek(0)
-    end, last = 0, b""
+    end, lines = 0, set()
     for line in file:
         if line.endswith(b"\n"):
-            end, last = end + len(line), line
+            end += len(line)
+            lines.add(hash(line))
     file.truncate(end)
-    return last
+    return lines
 
 
-def _end_of(file: BinaryIO, wanted: bytes) -> int:
-    """The offset behind a line; 0 in a file that does not have it."""
+def _end_of(file: BinaryIO, lines: set[int]) -> int:
+    """The offset behind the last line that is one of these; 0 in a file that has none of them."""
     at = end = 0
     for line in file:
         at += len(line)
-        end = at if line == wanted else end
+        end = at if hash(line) in lines else end
     return end

@@ -188,6 +188,23 @@ def test_damage_in_the_log_costs_a_run_its_lines_there_and_no_others(tmp_path: P
         assert [int(row["step"]) for row in csv.DictReader(curve.open())] == [1, 3, 4, 5]
 
 
+def test_lines_of_a_run_stay_where_the_log_was_damaged_since(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    live = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 3, "r1")
+    live.projector.close()
+    recording.damage(step=2)
+    recording.steps(4, 4, "r1")
+    recording.log._newest._committed.clear()  # as after a start: what is looked up is read
+    again = Live(tmp_path, recording)
+    recording.steps(5, 5, "r1")
+    again.projector.close()
+
+    (folder,) = project(tmp_path)
+    assert [int(row["step"]) for row in csv.DictReader((folder / "loss_curve.csv").open())] == [1, 2, 3, 4, 5]
+
+
 def test_again_on_command_the_running_run_goes_on(tmp_path: Path, recording: Recording) -> None:
     live = Live(tmp_path, recording)
     recording.add(train.RUN_STARTED, STARTED, run="r1")
