@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from bus.agent import Agent, Answer, OnTopic, Timer, table
 from bus.errors import CommandRefused, CorruptFrame
 from bus.event import Event
-from bus.lifecycle import MANIFEST, AgentState
+from bus.lifecycle import MANIFEST, STOPPED, AgentState
 from bus.log.reader import read_folder
 from bus.log.records import Entry
 from bus.topic import Command, Topic
@@ -162,8 +162,9 @@ def replay_process(
 ) -> list[Event[Any]]:
     """What the agent publishes when it is given what the log (a folder, or its entries) says it was given then.
 
-    One life of the agent is replayed: from its first manifest in the log to its next, or everything where there is no manifest. Fed are the
-    topics that it reads, in log order, one handler after the other; with `commands`, also the commands that it was sent. Time is log time:
+    One life of the agent is replayed: from its first manifest in the log to its next, or to where it said that it stopped; everything
+    where there is no manifest. Fed are the topics that it reads, in log order, one handler after the other; with `commands`, also the
+    commands that it was sent. Time is log time:
     a timer is called at the beginning of that life and at its period from there on, each time before the first entry that is not earlier,
     to the last entry; events that are published get that time. What an agent reads from the system's clock is of today.
     After the last entry, an agent that works in threads is given time `until` its events are as wanted.
@@ -249,17 +250,18 @@ class _ProcessReplay:
 
 
 def _life(agent: type[Agent], log: Path | Iterable[Entry]) -> list[Entry]:
-    """The entries from the agent's first manifest to its next; all of them where there is none.
+    """The entries from the agent's first manifest to its next, or to where it said that it stopped; all of them without a manifest.
 
     Who sends a command as soon as the agent listens is earlier in the log than the manifest, and is answered after it.
     """
     entries = list(read_folder(log) if isinstance(log, Path) else log)
-    born = [place for place, entry in enumerate(entries) if _is_manifest(agent, entry)][:2]
+    born = [place for place, entry in enumerate(entries) if _is_of(agent, MANIFEST, entry)][:2]
     if not born:
         return entries
     early, *later = (_sent_while_starting(agent, entries, place) for place in born)
     at = entries[born[0]].log_time
-    life = [entries[place] for place in range(born[0], born[1] if later else len(entries)) if not later or place not in later[0]]
+    end = next((place for place in range(born[0], len(entries)) if _is_of(agent, STOPPED, entries[place])), len(entries))
+    life = [entries[place] for place in range(born[0], min(end, *born[1:], len(entries))) if not later or place not in later[0]]
     return [life[0], *(entries[place]._replace(log_time=at) for place in sorted(early)), *life[1:]]
 
 
@@ -274,8 +276,8 @@ def _envelope(entry: Entry) -> Envelope:
     return decode_envelope(entry.topic, entry.data)
 
 
-def _is_manifest(agent: type[Agent], entry: Entry) -> bool:
-    if entry.topic != MANIFEST.name:
+def _is_of(agent: type[Agent], topic: Topic[Any], entry: Entry) -> bool:  # any topic
+    if entry.topic != topic.name:
         return False
     envelope = _envelope(entry)
     return envelope.source == agent.name and not envelope.replay

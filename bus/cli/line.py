@@ -19,6 +19,7 @@ _BARE = re.compile(r"[^\s\"\\={}\[\],]+")
 _ALARMING = {"error", "failed", "exited", "rejected", "gap"}
 _PALETTE = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_yellow", "bright_blue", "bright_magenta")
 _TOPIC_WIDTH = 18
+_LONGEST_RUN = 12  # characters of a run's name that a line of limited width shows
 _DEEPEST = 8  # levels of nesting that a line shows
 
 
@@ -31,10 +32,10 @@ def json_line(event: Event[Any]) -> str:  # any topic's data, as in the rest of 
 
 
 def event_line(event: Event[Any], width: int | None, colour: bool) -> str:
-    """Local time, topic, source, run and the data; cut to `width` columns, None: never."""
+    """Local time, topic, source, run and the data; cut to `width` columns, None: never. Where room is short, of a run its last word."""
     time = _clock(event.time)
     topic = f"{event.topic:<{_TOPIC_WIDTH}}"
-    line = _cut(f"{time} {topic} {_origin(event)}  {_fields(event.data)}".rstrip(), width)
+    line = _cut(f"{time} {topic} {_origin(event, width)}  {_fields(event.data)}".rstrip(), width)
     if not colour:
         return line
     start, end = len(time) + 1, len(time) + 1 + len(topic)
@@ -69,8 +70,11 @@ def _clock(nanoseconds: int) -> str:
     return f"{day}{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
 
 
-def _origin(event: Event[Any]) -> str:
-    run = f" [{event.run}]" if event.run else ""
+def _origin(event: Event[Any], width: int | None) -> str:
+    name = event.run or ""
+    if width is not None and len(name) > _LONGEST_RUN:
+        name = f"…{name.rpartition('-')[2][-_LONGEST_RUN:]}"
+    run = f" [{name}]" if name else ""
     return f"{event.source}{run}{' (replay)' if event.replay else ''}"
 
 

@@ -103,3 +103,10 @@ def test_a_domain_has_one_colour_and_what_went_wrong_is_red() -> None:
 
 def test_printable_writes_controls_out() -> None:
     assert printable("a\x1b[2J\nb\x9b\u202ec") == "a\\x1b[2J\\nb\\x9b\\u202ec"
+
+
+def test_a_line_of_limited_width_has_room_for_the_data_behind_a_long_run() -> None:
+    said = event({"step": 3, "loss": 2.5}, run="run-20261126-060620-f0c405")
+
+    assert "[…f0c405]  step=3 loss=2.5" in event_line(said, 100, colour=False)
+    assert "[run-20261126-060620-f0c405]" in event_line(said, None, colour=False)

@@ -16,7 +16,7 @@ from bus.agent import Agent, answers, every, on
 from bus.comparison import differences
 from bus.errors import CommandRefused
 from bus.event import Event
-from bus.lifecycle import MANIFEST
+from bus.lifecycle import MANIFEST, STOPPED
 from bus.log.records import Entry
 from bus.testing import Harness, recorded_output, replay_process, run
 from bus.topic import Command, Topic
@@ -163,6 +163,13 @@ def test_a_process_replay_is_of_one_life_and_of_the_topics_that_the_agent_reads(
 
     assert totals(replay_process(Adder, log, tmp_path)) == [2.0]
     assert totals(replay_process(Adder, [before, after], tmp_path)) == [100.0, 200.0]
+
+
+def test_a_process_replay_ends_where_the_agent_stopped(tmp_path: Path) -> None:
+    stopped = entry(STOPPED.name, 15.0, {"uptime": 5.0}, 9, source="adder")
+    log = [manifest(10.0), reading(11.0, 2.0, 2), stopped, reading(16.0, 100.0, 3)]
+
+    assert totals(replay_process(Adder, log, tmp_path)) == [2.0]
 
 
 def test_commands_are_fed_when_wanted_and_a_refusal_is_no_failure(tmp_path: Path) -> None:
