@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 import structlog
 import zmq
 from msgspec import Raw
+from msgspec.structs import replace
 
 from bus.address import Addresses, ipc_addresses, tcp_addresses
 from bus.connection import Connection
@@ -148,7 +149,7 @@ class Client:
         subscriber = Subscriber(self.context, self.addresses, [*(patterns or [""]), RECORDED], on_rejected=self.rejections.add)
         try:
             reader = self.open_reader(subscriber, patterns or [""])
-            newest = list(self.newest(patterns)) if last and after is None else []
+            newest = list(self.newest(patterns, reader.begun)) if last and after is None else []
         except BaseException:
             subscriber.close()
             raise
@@ -161,11 +162,13 @@ class Client:
         table = self._table() if patterns else None
         wants = matcher(tuple(patterns))
         if table is None:
-            gaps: Gaps[Received] = Gaps(wants, None)
+            begun = clock.time_ns()
+            gaps: Gaps[Received] = Gaps(wants, None, begun)
         else:
+            begun = table.end
             known = {(source, epoch): seq for source, epoch, seq in table.streams}
-            gaps = Gaps(wants, known, table.end, (table.epoch, table.group))
-        return Reader(subscriber, patterns, gaps, self.rejections.add, self._on_gap)
+            gaps = Gaps(wants, known, begun, (table.epoch, table.group))
+        return Reader(subscriber, patterns, gaps, begun, self.rejections.add, self._on_gap)
 
     def _table(self) -> StreamTable | None:
         """What the recorder has of each stream, None where there is no recorder, or none that answers."""
@@ -210,9 +213,13 @@ class Client:
     def _page(self, page: Fetch) -> Fetched:
         return self.call(FETCH, page, timeout=FETCH_TIMEOUT)
 
-    def newest(self, topics: list[str]) -> Iterator[Received]:
-        """The newest recorded event of each of these topics, from whichever source. Raises as `call` does."""
-        return received(self.call(LAST, Last(topics=topics), timeout=FETCH_TIMEOUT))
+    def newest(self, topics: list[str], until: int | None = None) -> Iterator[Received]:
+        """The newest recorded event of each of these topics, from whichever source; none that is newer than log time `until`.
+
+        Raises as `call` does.
+        """
+        page = self.call(LAST, Last(topics=topics), timeout=FETCH_TIMEOUT)
+        return received(page if until is None else replace(page, events=[event for event in page.events if event[2] <= until]))
 
     def last(self, topic: Topic[T]) -> Event[T] | None:
         """The newest recorded event of `topic`, from whichever source; None where there is none. Raises as `call` does."""

@@ -90,6 +90,9 @@ class Connection:
         """Return when the agent listens. Raises NoSuchAgent at once where it does not, but for a hub that is away or came back just now."""
         began, heard = clock.monotonic(), self.publisher.listeners.heard[Delivery.DURABLE]
         while listening not in heard:
+            self.publisher.drain()  # a send may have taken in the subscription, and nobody looked at it yet
+            if listening in heard:
+                return
             waited = clock.monotonic() - began
             if b"" in heard and not self.publisher.listeners.hub_is_new(GONE_AFTER):
                 raise NoSuchAgent(f"no agent {command.agent!r} is running: bus top lists those that are")

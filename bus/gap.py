@@ -5,6 +5,7 @@ Pure: the reader holds the socket, asks the recorder and tells the time (monoton
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -73,6 +74,10 @@ class _Followed(Generic[E]):
     def last(self, topic: str) -> int:
         return self.delivered.get(topic, self.base or 0)
 
+    def is_known(self, topic: str) -> bool:
+        """Whether it is known what came before the next event of a topic."""
+        return self.base is not None or topic in self.delivered
+
     def deliver(self, arrival: E) -> None:
         seq = arrival.envelope.seq
         self.delivered[arrival.topic] = seq
@@ -84,8 +89,8 @@ class Gaps(Generic[E]):
     """Delivers every durable event once, a stream's in their order.
 
     `table` is the recorder's last seq of each stream when the subscription stood, `end` the log time of then and `group` its epoch
-    and its last announcement; no table: no recorder, so each stream counts from what is first seen of it. `wants` says which
-    topics are subscribed to. `filled` counts events that came from the log.
+    and its last announcement; no table: no recorder, so each stream counts from what is first seen of it, or recorded after `end`,
+    which is then the time of day. `wants` says which topics are subscribed to. `filled` counts events that came from the log.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class Gaps(Generic[E]):
         self.filled = 0
         self._wants = wants
         self._table = table
+        self._begun = end or 0
         self._end = end  # log time up to which everything wanted was delivered
         self._group = group
         self._suspect: float | None = None  # since when announcements are missing, and anything may be
@@ -102,17 +108,12 @@ class Gaps(Generic[E]):
         self._behind: dict[Key, _Followed[E]] = {}
         self._held = 0
         self._ask_at = 0.0
-        self._filled_at = float("-inf")
         self._looked = 0.0
 
     @property
     def is_behind(self) -> bool:
         """Whether something waits for older events, or is known to be missing."""
         return bool(self._behind) or self._suspect is not None
-
-    def overtakes(self, now: float) -> bool:
-        """Whether the log is the way to what arrives: no more of it can be held, and pages of the log come."""
-        return self._held >= HELD_EVENTS and now - self._filled_at < RETRY_SECONDS
 
     def is_past(self, arrival: E) -> bool:
         """Whether this recorded event belongs to history: what is newer than the subscription arrives by itself.
@@ -147,16 +148,17 @@ class Gaps(Generic[E]):
         if known is not None and known[0] == recorder and recorded.group < known[1]:
             return  # it waited in the socket since before the subscription's table was made
         self._group = (recorder, recorded.group)
-        follows = known is None or (known[0] == recorder and recorded.group - known[1] <= 1)
+        follows = recorded.group == 1 if known is None else known[0] == recorder and recorded.group - known[1] <= 1
         if self._end is None:
             self._end = recorded.after
-        if not follows or recorded.streams is None:
+        if not follows or (recorded.streams is None and self._group != known):
             self._suspect = now if self._suspect is None else self._suspect
             self._suspect_until = recorded.end
+        are_ours = self._table is not None or recorded.after >= self._begun
         for source, epoch, topics in recorded.streams or ():
             for topic, seq in topics.items():
                 if self._wants(topic):
-                    self._compare((source, epoch), topic, seq, now)
+                    self._compare((source, epoch), topic, seq, are_ours, now)
         if not self.is_behind:
             self._end = recorded.end
 
@@ -169,20 +171,42 @@ class Gaps(Generic[E]):
         """The recorder did not answer: ask again in a moment."""
         self._ask_at = now + RETRY_SECONDS
 
-    def fill(self, page: Iterable[E], end: int, exhausted: bool, now: float) -> list[E]:
-        """Take fetched events, in log order up to log time `end`; `exhausted`: the log had no more. Returns those to deliver."""
-        fresh = [arrival for arrival in page if self._is_missing(arrival)]
-        self.filled += len(fresh)
-        self._filled_at = now if fresh else self._filled_at
+    def fill(self, page: Iterable[E], end: int, exhausted: bool, now: float) -> tuple[list[Gap], list[E]]:
+        """Take fetched events, in log order up to log time `end`; `exhausted`: the log had no more.
+
+        Returns the gaps that the log has itself, and the events to deliver.
+        """
+        gaps: list[Gap] = []
+        freed: list[E] = []
+        for arrival in page:
+            self._take_missing(arrival, now, gaps, freed)
         if self._end is None or end > self._end:
             self._end = end
         if not exhausted:
             self._wait_anew(now)  # the log is being read
         else:
-            self._ask_at = now + (REST_SECONDS if fresh else RETRY_SECONDS)
+            self._ask_at = now + (REST_SECONDS if freed else RETRY_SECONDS)
         if exhausted and end >= self._suspect_until:
             self._suspect = None
-        return fresh + self._release_known()
+        return gaps, freed + self._release_known()
+
+    def _take_missing(self, arrival: E, now: float, gaps: list[Gap], freed: list[E]) -> None:
+        """Deliver a fetched event that was not; what of its topic is older and not in the log may have arrived, or is a gap."""
+        key, topic = (arrival.envelope.source, arrival.envelope.epoch), arrival.topic
+        stream = self._streams.get(key) or self._begin(key)
+        if arrival.envelope.seq <= stream.last(topic):
+            return
+        if arrival.envelope.prev > stream.last(topic) and stream.is_known(topic):
+            for held in stream.held:
+                if held.topic == topic and stream.last(topic) < held.envelope.seq < arrival.envelope.seq:
+                    gaps += _hole(key, stream, held)
+                    stream.deliver(held)
+                    freed.append(held)
+            gaps += _hole(key, stream, arrival)
+        stream.deliver(arrival)
+        stream.waiting_since = now
+        freed.append(arrival)
+        self.filled += 1
 
     def expire(self, now: float) -> tuple[list[Gap], list[E]]:
         """What has waited in vain: the gaps given up, and the events that waited behind them."""
@@ -222,17 +246,15 @@ class Gaps(Generic[E]):
     def _hold(self, key: Key, stream: _Followed[E], arrival: E, now: float) -> None:
         self._fall_behind(key, stream, now)
         if self._held < HELD_EVENTS:
-            stream.held.append(arrival)
+            insort(stream.held, arrival, key=lambda held: held.envelope.seq)  # what was sent again is older than what waits
             self._held += 1
 
-    def _compare(self, key: Key, topic: str, seq: int, now: float) -> None:
+    def _compare(self, key: Key, topic: str, seq: int, is_ours: bool, now: float) -> None:
+        """Whether a recorded event was missed; one that is not surely ours, of a topic not heard yet, may be from before we came."""
         stream = self._streams.get(key)
-        if stream is None:
-            if self._table is None:
-                return  # it may have published this before we came
-            stream = self._begin(key)
-        if stream.base is None and topic not in stream.delivered:
+        if not is_ours and (stream is None or not stream.is_known(topic)):
             return
+        stream = stream or self._begin(key)
         if seq > stream.last(topic):
             self._fall_behind(key, stream, now)
             stream.missing[topic] = seq
@@ -276,7 +298,7 @@ class Gaps(Generic[E]):
             last = stream.last(arrival.topic)
             if arrival.envelope.seq <= last:
                 continue
-            if arrival.envelope.prev > last and not (stream.base is None and arrival.topic not in stream.delivered):
+            if arrival.envelope.prev > last and stream.is_known(arrival.topic):
                 stream.held = held[index:]
                 break
             stream.deliver(arrival)
@@ -288,10 +310,10 @@ class Gaps(Generic[E]):
 
     def _pass_over(self, key: Key, stream: _Followed[E], freed: list[E]) -> list[Gap]:
         gaps = []
+        freed += self._release(key, stream)
         while stream.held:
             first = stream.held[0]
-            last = stream.last(first.topic)
-            gaps.append(Gap(*key, first.topic, last, first.envelope.seq))
+            gaps += _hole(key, stream, first)
             stream.delivered[first.topic] = first.envelope.prev
             freed += self._release(key, stream)
         for topic, seq in stream.missing.items():
@@ -301,3 +323,9 @@ class Gaps(Generic[E]):
         stream.missing.clear()
         self._behind.pop(key, None)
         return gaps
+
+
+def _hole(key: Key, stream: _Followed[E], arrival: E) -> list[Gap]:
+    """The gap in front of an event, none where nothing of its topic is missing there."""
+    last = stream.last(arrival.topic)
+    return [Gap(*key, arrival.topic, last, arrival.envelope.seq)] if arrival.envelope.prev > last else []

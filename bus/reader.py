@@ -20,12 +20,23 @@ _log = structlog.get_logger()
 
 
 class Reader:
-    """Reads `subscriber`, which follows `patterns` and `bus.recorded`. `on_gap` hears of what could not be had."""
+    """Reads `subscriber`, which follows `patterns` and `bus.recorded`. `on_gap` hears of what could not be had.
+
+    `begun` is the log time (ns) when the subscription stood: what is recorded later arrives by itself.
+    """
 
     def __init__(
-        self, subscriber: Subscriber, patterns: list[str], gaps: Gaps[Received], on_rejected: Rejection, on_gap: Callable[[Gap], None]
+        self,
+        subscriber: Subscriber,
+        patterns: list[str],
+        gaps: Gaps[Received],
+        begun: int,
+        on_rejected: Rejection,
+        on_gap: Callable[[Gap], None],
     ) -> None:
         self.gaps = gaps
+        self.begun = begun
+        self._is_asking = False
         self._subscriber = subscriber
         self._patterns = patterns
         self._wants = matcher(tuple(patterns))
@@ -48,28 +59,33 @@ class Reader:
     def take(self, limit: int = 1000) -> list[Received]:
         """What has arrived and may be delivered now. Does not wait."""
         now = clock.monotonic()
-        arrived = self._subscriber.drain(limit, keep_events=not self.gaps.overtakes(now))
+        arrived = self._subscriber.drain(limit)
         events = [event for event in arrived if self._is_due(event, now)]
-        if self.gaps.is_behind:
-            gaps, freed = self.gaps.expire(now)
-            for gap in gaps:
-                self._on_gap(gap)
-            events += freed
+        if self.gaps.is_behind and not self._is_asking:
+            events += self._reported(self.gaps.expire(now))
         return events
 
     def wanted(self) -> Fetch | None:
-        """The page to fetch from the recorder, None where nothing is missing."""
+        """The page to fetch from the recorder and to `fill` in, None where nothing is missing. Until then nothing is given up."""
         after = self.gaps.wanted(clock.monotonic()) if self.gaps.is_behind else None
+        self._is_asking = after is not None
         return None if after is None else Fetch(topics=self._patterns, after=after)
 
     def fill(self, page: Fetched | None) -> list[Received]:
         """Take a fetched page, None where the recorder did not answer; returns what may be delivered now."""
         now = clock.monotonic()
+        self._is_asking = False
         if page is None:
             self.gaps.unanswered(now)
             return []
         missing = [event for event in received(page) if is_durable(event)]
-        return self.gaps.fill(missing, page.end if page.next is None else page.next, page.next is None, now)
+        return self._reported(self.gaps.fill(missing, page.end if page.next is None else page.next, page.next is None, now))
+
+    def _reported(self, found: tuple[list[Gap], list[Received]]) -> list[Received]:
+        gaps, freed = found
+        for gap in gaps:
+            self._on_gap(gap)
+        return freed
 
     def _is_due(self, event: Received, now: float) -> bool:
         if is_durable(event):

@@ -186,12 +186,12 @@ class Runtime:
         """Deliver what arrives, and what of it is lost on the way once the recorder has given it: meanwhile all else goes on."""
         page: asyncio.Future[Fetched | None] | None = None
         while True:
-            for event in reader.take(_BATCH):
-                await self.dispatch.deliver(event)
             if page is not None and page.done():
                 for event in reader.fill(page.result()):
                     await self.dispatch.deliver(event)
                 page = None
+            for event in reader.take(_BATCH):
+                await self.dispatch.deliver(event)
             if page is None and (wanted := reader.wanted()) is not None:
                 page = asyncio.ensure_future(asyncio.to_thread(self.client.fetch_missing, wanted))
             if subscriber.wait(0):
@@ -207,7 +207,7 @@ class Runtime:
         ):
             continue
         try:
-            found = await asyncio.to_thread(self.client.newest, self.dispatch.remembered)
+            found = await asyncio.to_thread(self.client.newest, self.dispatch.remembered, reader.begun)
         except BusError as error:
             _log.warning("starting without the last values", topics=self.dispatch.remembered, reason=str(error))
             return

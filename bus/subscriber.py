@@ -16,9 +16,8 @@ from bus.errors import CorruptFrame
 from bus.publisher import Publisher
 from bus.sockets import subscribing
 from bus.topic import Delivery
-from bus.wire import CONTROL_PREFIXES, MAX_ATTACHMENTS, Envelope, decode_envelope, split_frame
+from bus.wire import MAX_ATTACHMENTS, Envelope, decode_envelope, split_frame
 
-_CONTROL = tuple(prefix.encode() for prefix in CONTROL_PREFIXES)
 _LOOK = 0.05  # seconds between two looks at a socket that is not read yet
 _probe_numbers = itertools.count(1)
 
@@ -99,15 +98,12 @@ class Subscriber:
         """Let `wait` end when this descriptor can be read, too."""
         self._poller.register(descriptor, zmq.POLLIN)
 
-    def drain(self, limit: int = 1000, *, keep_events: bool = True) -> list[Received]:
-        """What has arrived, at most about `limit` frames of each plane. Does not wait.
-
-        Without `keep_events` durable ones are dropped unread: who is so far behind that they come from the log has no time for them.
-        """
+    def drain(self, limit: int = 1000) -> list[Received]:
+        """What has arrived, at most about `limit` frames of each plane. Does not wait."""
         events: list[Received] = []
         for plane, socket in self._sockets.items():
             if plane is Delivery.DURABLE:
-                self._drain_events(socket, limit, keep_events, events)
+                self._drain_events(socket, limit, events)
             else:
                 received = self._drain_latest(socket, limit)
                 events += _newest(received) if self._newest_only else received
@@ -117,14 +113,12 @@ class Subscriber:
         for socket in self._sockets.values():
             socket.close(linger=0)
 
-    def _drain_events(self, socket: zmq.Socket[bytes], limit: int, keep_events: bool, events: list[Received]) -> None:
+    def _drain_events(self, socket: zmq.Socket[bytes], limit: int, events: list[Received]) -> None:
         """Frames of the events plane, each read on its own: asking whether parts follow would cost more than to receive."""
         receive, decode = socket.recv, self._decode
         try:
             for _ in range(limit):
-                frame = receive(zmq.NOBLOCK)
-                if keep_events or frame.startswith(_CONTROL):
-                    events += decode(Delivery.DURABLE, frame, ())
+                events += decode(Delivery.DURABLE, receive(zmq.NOBLOCK), ())
         except zmq.Again:
             return
 

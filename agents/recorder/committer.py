@@ -132,6 +132,7 @@ class Committer:
                 self._committed = clock.monotonic()
                 self._acknowledge()
                 self._announce()
+            self._announce()  # what the last groups held: a stop does not wait for the time of the next one
         except Exception as error:  # the end of a thread without which nothing is acknowledged
             self._on_fatal(error)
 

@@ -75,7 +75,7 @@ class Pages:
         with self._lock:
             key = tuple(request.topics), request.after
             place = self._places.get(key)
-            if place is None or (request.until is not None and request.until != place.until):
+            if place is None or (request.until is not None and request.until < place.until):
                 return None
             return self._places.pop(key)
 

@@ -8,11 +8,12 @@ import os
 import resource
 import select
 import signal
+import statistics
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
@@ -27,7 +28,8 @@ from bus.client import Client
 from bus.errors import AgentGone, BusError, BusFull, BusTimeout, CommandRefused, NoHub, NoSuchAgent
 from bus.event import Event
 from bus.lifecycle import ERROR, EXITED, HEARTBEAT, REJECTED, STOPPED
-from bus.subscriber import Subscriber
+from bus.ring import FIRST_RESEND
+from bus.subscriber import Received, Subscriber
 from bus.supervisor import AGENT_PATIENCE
 from bus.topic import LATEST, Command, Nothing, Topic
 from bus.wire import Ack
@@ -644,3 +646,36 @@ def test_the_code_on_the_page_works_as_it_stands(appliance: Appliance) -> None:
     assert "r1 7" in results[0].stdout
     sequence = [msgpack.unpackb(entry.data).get("seq", 0) for entry in appliance.log("lab.temperature")]
     assert sequence == [0, *range(1, 101)]
+
+
+def test_the_last_of_a_batch_goes_out_by_itself(appliance: Appliance) -> None:
+    appliance.start("hub")
+    client, other = appliance.connect(), appliance.connect("other")
+    numbers = other.events(NUMBER, timeout=5)
+    waits = []
+    for n in range(1, 31):
+        client.publish(NUMBER, number(n))  # goes at once, or is the first of a batch
+        client.publish(NUMBER, number(n))  # waits for company that does not come
+        began = time.monotonic()
+        assert [next(numbers).data.step for _ in range(2)] == [n, n]
+        waits.append(time.monotonic() - began)
+        time.sleep(0.02 * (n % 3))
+    assert statistics.median(waits) < FIRST_RESEND / 4, "sent in its time, not when the I/O thread happens to look"
+
+
+def test_the_last_value_hides_nothing_that_is_on_its_way(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    appliance.start("hub", "recorder")
+    client, other = appliance.connect(), appliance.connect("other")
+    appliance.wait_for_agent(client, "recorder")
+    ask = client.newest
+
+    def ask_late(*arguments: Any) -> Iterator[Received]:
+        for n in range(1, 6):
+            other.publish(NUMBER, number(n))
+        other.flush(10)
+        return ask(*arguments)
+
+    monkeypatch.setattr(client, "newest", ask_late)
+    numbers = client.events(NUMBER, last=True, timeout=5)
+    assert [next(numbers).data.step for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert client.gaps == 0

@@ -126,6 +126,18 @@ def test_nothing_is_acknowledged_before_it_is_synced(tmp_path: Path, monkeypatch
     assert bench.fatal == []
 
 
+def test_what_is_committed_last_is_announced_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "ANNOUNCE_SECONDS", 60.0)
+    bench = Bench(tmp_path, monkeypatch, failures=0, count=2)
+    assert bench.outbox.acknowledged.wait(10)
+    bench.inbox.batches.put([received("train.step", {}, 3)])
+    while ("trainer", 3, 3) not in bench.outbox.sent:
+        bench.outbox.acknowledged.wait(0.01)
+    bench.end()
+
+    assert bench.outbox.announced[-1][0].streams == [("trainer", 1, {"train.step": 3})]
+
+
 def test_told_to_stop_while_the_disk_refuses_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path, monkeypatch, failures=10**9, count=1)
     while not bench.degraded:

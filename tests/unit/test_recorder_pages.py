@@ -79,6 +79,18 @@ def test_a_reader_goes_on_from_its_place_and_anybody_else_from_where_they_say(tm
     recording.log.close()
 
 
+def test_a_reader_of_more_than_there_is_goes_on_from_its_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording(tmp_path)
+    for n in range(10):
+        recording.add(BLOB, {"n": n})
+    kept = Pages(recording.log, print)
+    first = kept.fetch(Fetch(topics=["test.blob"], limit=4, until=2**62))
+    monkeypatch.setattr(recording.log, "read", None)
+
+    assert numbers(kept.fetch(Fetch(topics=["test.blob"], after=first.next or 0, limit=4, until=2**62))) == [4, 5, 6, 7]
+    recording.log.close()
+
+
 def test_places_are_few_and_forgotten_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(recorder_pages.clock, "monotonic", lambda: now[0])
