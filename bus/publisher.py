@@ -23,7 +23,7 @@ from bus.batch import BATCH_SECONDS, Batch
 from bus.errors import BusError, BusFull, BusTimeout
 from bus.event import event_id
 from bus.listeners import Listeners
-from bus.ring import Ring, Sent
+from bus.ring import BATCHED_EVENTS, EVENTS, Ring, Sent
 from bus.sockets import is_readable, publishing
 from bus.topic import NAME_PATTERN, Delivery, Topic
 from bus.wire import (
@@ -64,7 +64,7 @@ class Publisher:
         self.epoch = clock.time_ns()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.ring = Ring(self.epoch)
+        self.ring = Ring(self.epoch, BATCHED_EVENTS if batching else EVENTS)
         self.published: dict[str, int] = {}
         self.dropped = 0
         self.listeners = Listeners(self.changed, addresses)

@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 from bus.wire import Ack
 
+EVENTS = 2000
+"""Of a ring, where each event is a frame of its own: half of what sockets hold."""
+BATCHED_EVENTS = 4000
+"""Of a ring, where under load several share one."""
 RESEND_EVENTS = 256
 FIRST_RESEND = 0.2
 """Seconds without progress before the oldest events are sent again; doubles up to LAST_RESEND."""
@@ -28,12 +32,12 @@ class Answer(NamedTuple):
 
 
 class Ring:
-    """Events by seq, 1, 2, 3… without holes. Full when it holds `capacity` events, half of what sockets hold, or `capacity_bytes`.
+    """Events by seq, 1, 2, 3… without holes. Full when it holds `capacity` events or `capacity_bytes`.
 
     `last` is the newest seq taken, `acknowledged` the newest that is on disk, `due` the time of the next re-send, None while nothing waits.
     """
 
-    def __init__(self, epoch: int, capacity: int = 2000, capacity_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, epoch: int, capacity: int = EVENTS, capacity_bytes: int = 64 * 1024 * 1024) -> None:
         self.epoch = epoch
         self.capacity = capacity
         self.capacity_bytes = capacity_bytes

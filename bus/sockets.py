@@ -10,8 +10,8 @@ from bus.wire import MAX_ATTACHMENT, MAX_REPLY
 RECONNECT_MILLISECONDS = 10
 """Back 7 to 21 ms after a hub restart; libzmq's own 100 take 73 to 185."""
 PUBLISHER_MARK = 4000
-"""Twice what a ring holds: libzmq hears what the other side has read only when that is half a mark. A publisher whose ring has room
-must not find its socket full: what it cannot send then is missing to all, and sent again."""
+"""Twice what a ring holds of single frames: libzmq hears what the other side has read only when that is half a mark. A publisher
+whose ring has room must not find its socket full: what it cannot send then is missing to all, and sent again."""
 LATEST_MARK = 4000
 """A LATEST reader drains to the newest, so its mark is never reached but while it stalls; libzmq would then drop the newest."""
 
