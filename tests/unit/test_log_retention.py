@@ -148,7 +148,7 @@ def test_damage_in_the_oldest_segment_keeps_no_other_from_being_thinned(tmp_path
     mixed_log(tmp_path, 3)
     first = tmp_path / "000001.mcap"
     data = bytearray(first.read_bytes())
-    data[data.index(b"\x28\xb5\x2f\xfd") + 20] ^= 1
+    data[data.index(b"\x28\xb5\x2f\xfd")] ^= 1
     first.write_bytes(data)
     thinned = thin(tmp_path, 1, LINEAGE)
     assert [error.path for error in thinned.damaged] == [first] and [path.name for path in thinned.paths] == ["000002.mcap", "000003.mcap"]
