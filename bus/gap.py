@@ -123,7 +123,11 @@ class Gaps(Generic[E]):
         key = (arrival.envelope.source, arrival.envelope.epoch)
         if self._table is not None and key in self._table:
             return arrival.envelope.seq <= self._table[key]
-        return self._is_missing(arrival)
+        stream = self._streams.get(key) or self._begin(key)
+        if arrival.envelope.seq <= stream.last(arrival.topic):
+            return False
+        stream.deliver(arrival)
+        return True
 
     def arrive(self, arrival: E, now: float) -> bool:
         """Whether this event is to be delivered now: not if it was before, or has to wait for older ones."""
@@ -263,15 +267,6 @@ class Gaps(Generic[E]):
         if not stream.is_behind:
             stream.waiting_since = now
             self._behind[key] = stream
-
-    def _is_missing(self, arrival: E) -> bool:
-        """Whether this fetched event was not delivered yet; it is now."""
-        key = (arrival.envelope.source, arrival.envelope.epoch)
-        stream = self._streams.get(key) or self._begin(key)
-        if arrival.envelope.seq <= stream.last(arrival.topic):
-            return False
-        stream.deliver(arrival)
-        return True
 
     def _release_known(self) -> list[E]:
         """The held events of every stream of which nothing else is known to be missing, unless anything may be."""

@@ -111,7 +111,8 @@ class Committer:
         if self._closed or (self._gathering and threading.current_thread() is self._thread):
             self._take_own()
         else:
-            self._wake()
+            with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
+                os.write(self._wake_write, b"o")
 
     def close(self) -> None:
         """Commit what has arrived, and end. What the recorder says from then on is appended at once, to be synced with the log's end."""
@@ -164,10 +165,6 @@ class Committer:
         if self._stopping.is_set():
             return 0.0
         return max(self._announced_at + ANNOUNCE_SECONDS - self._committed, 0.001) if self._intake.moved else _POLL
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full of wakes that nobody has read yet
-            os.write(self._wake_write, b"o")
 
     def _take_own(self) -> int:
         if not self._closed:

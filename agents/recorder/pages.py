@@ -58,10 +58,10 @@ class Pages:
         self._keep((tuple(request.topics), after), place._replace(following=following, since=clock.monotonic()))
         return Fetched(events=events, next=after, end=place.until)
 
-    def forget(self, age: float = PLACE_SECONDS) -> None:
-        """Let go of places where nobody has been for so many seconds."""
+    def forget(self) -> None:
+        """Let go of places where nobody has been for PLACE_SECONDS."""
         with self._lock:
-            kept = clock.monotonic() - age
+            kept = clock.monotonic() - PLACE_SECONDS
             self._places = {key: place for key, place in self._places.items() if place.since > kept}
 
     def _open(self, request: Fetch) -> Place:
