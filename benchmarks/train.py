@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.parts.recipes import RECIPES
 from agents.trainer.compiler import open_device
+from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
 from benchmarks._results import Figures, report
@@ -26,9 +27,9 @@ MATRIX = 1024
 
 def main() -> None:
     began = time.perf_counter()
-    open_device()
+    device = open_device()
     recipe, hyper = RECIPES[RECIPE], make_plan(Start(recipe=RECIPE), Settings()).hyper
-    learner = Learner(recipe, hyper)
+    learner = Learner(recipe, hyper, implementation_for(device))
     generator = np.random.default_rng(0)
     shape = (hyper.batch, hyper.context)
     batches = itertools.repeat((generator.integers(0, 256, shape).astype(np.int32), generator.integers(0, 256, shape).astype(np.int32)))

@@ -49,6 +49,7 @@ RECIPES = {
     for recipe in (
         Recipe(name="micro", layers=2, width=32, heads=4, kv_heads=2, ffn=64, vocabulary=256, context=32, batch=4, learning_rate=1e-2),
         Recipe(name="tiny", layers=4, width=128, heads=4, kv_heads=2, ffn=352, vocabulary=256, context=128, batch=8, learning_rate=3e-3),
+        Recipe(name="small", layers=6, width=256, heads=8, kv_heads=4, ffn=704, vocabulary=256, context=256, batch=8, learning_rate=1e-3),
     )
 }
 

@@ -12,7 +12,8 @@ from tinygrad.tensor import Tensor
 
 from agents.parts.model import Llama, initial_weights
 from agents.parts.recipes import Recipe
-from agents.trainer.optimizer import AdamW, clip_gradients
+from agents.trainer.implementations import Implementation
+from agents.trainer.optimizer import AdamW
 from schemas.train import Hyperparameters
 
 Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -22,12 +23,10 @@ Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
 class Learner:
     """The weights of one run, trained in place."""
 
-    def __init__(self, recipe: Recipe, hyper: Hyperparameters) -> None:
+    def __init__(self, recipe: Recipe, hyper: Hyperparameters, implementation: Implementation) -> None:
         self.recipe = recipe
-        self._model = Llama(recipe, initial_weights(recipe, hyper.seed))
-        self._weights = list(self._model.weights.values())
-        self._optimizer = AdamW(self._weights, hyper)
-        self._clip_norm = hyper.clip_norm
+        self._model = Llama(recipe, initial_weights(recipe, hyper.seed), implementation.operations)
+        self._optimizer = AdamW(self._model.weights, hyper, implementation.update)
         self._compiled_step = TinyJit(self._step)
         self._compiled_loss = TinyJit(self._loss)
         self._compiled_logits = TinyJit(self._logits)
@@ -53,11 +52,11 @@ class Learner:
         return {name: np.array(weight.numpy()) for name, weight in self._model.weights.items()}
 
     def _step(self, tokens: Tensor, targets: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        for weight in self._weights:
+        for weight in self._model.weights.values():
             weight.grad = None
         loss = self._model.loss(tokens, targets).backward()
-        norm = clip_gradients(self._weights, self._clip_norm)
-        loss.realize(norm, *self._optimizer.update(now))
+        norm, changed = self._optimizer.update(now)
+        loss.realize(norm, *changed)
         return loss, norm
 
     def _loss(self, tokens: Tensor, targets: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from agents.trainer import checkpoint, origin
 from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.data import Corpus, held_out_batches, read_corpus, training_batches
 from agents.trainer.energy import EnergyMeter
+from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Batch, Learner
 from agents.trainer.plan import Plan
 from agents.trainer.report import Report
@@ -62,7 +63,7 @@ class Run:
         self._corpus = read_corpus(plan.data, hyper.context)
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self.report.started(plan, self._corpus.dataset, self.device)
-        self._learner = Learner(plan.recipe, hyper)
+        self._learner = Learner(plan.recipe, hyper, implementation_for(self.device))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
         batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
         while self.step < hyper.steps and self._may_step():

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from tinygrad.tensor import Tensor
 
 from agents.parts.model import Llama, initial_weights
+from agents.parts.operations import plain
 from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named, shapes
 
 Array = NDArray[np.float64]
@@ -61,7 +62,7 @@ def weights() -> dict[str, NDArray[np.float32]]:
 def test_logits_are_those_of_an_independent_llama_in_float64(weights: dict[str, NDArray[np.float32]]) -> None:
     tokens, _ = batch()
 
-    logits = Llama(MICRO, weights)(Tensor(tokens)).numpy()
+    logits = Llama(MICRO, weights, plain())(Tensor(tokens)).numpy()
 
     exact = {name: array.astype(np.float64) for name, array in weights.items()}
     expected = np.stack([reference_logits(MICRO, exact, row) for row in tokens])
@@ -71,7 +72,7 @@ def test_logits_are_those_of_an_independent_llama_in_float64(weights: dict[str, 
 
 def test_loss_is_the_mean_cross_entropy(weights: dict[str, NDArray[np.float32]]) -> None:
     tokens, targets = batch()
-    model = Llama(MICRO, weights)
+    model = Llama(MICRO, weights, plain())
 
     loss = model.loss(Tensor(tokens), Tensor(targets)).item()
 
@@ -84,7 +85,7 @@ def test_a_token_acts_on_no_position_before_it(weights: dict[str, NDArray[np.flo
     tokens, _ = batch()
     changed = tokens.copy()
     changed[:, 20] = (changed[:, 20] + 1) % MICRO.vocabulary
-    model = Llama(MICRO, weights)
+    model = Llama(MICRO, weights, plain())
 
     before, after = model(Tensor(tokens)).numpy(), model(Tensor(changed)).numpy()
 

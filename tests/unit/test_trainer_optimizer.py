@@ -2,12 +2,13 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from compiled import hyperparameters
 from tinygrad.tensor import Tensor
 
-from agents.trainer.optimizer import AdamW, clip_gradients
+from agents.trainer.optimizer import AdamW, Moments, update
 from agents.trainer.schedule import learning_rate
 
 GENERATOR = np.random.default_rng(0)
@@ -31,39 +32,50 @@ def reference(weight: np.ndarray, gradients: list[np.ndarray], rates: list[float
     return weight
 
 
+def stepped(gradients: list[np.ndarray], weights: list[Tensor], optimizer: AdamW, rate: float) -> float:
+    """Take a step with these gradients; returns their norm."""
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = tensor(gradient)
+    norm, changed = optimizer.update(optimizer.advance(rate))
+    return float(norm.realize(*changed).item())
+
+
 def test_adamw_follows_its_paper_and_decays_matrices_only() -> None:
     rates = [0.1, 0.2, 0.05, 0.1]
+    hyper = msgspec.structs.replace(hyperparameters(), clip_norm=100.0)
     matrix, gain = tensor(MATRIX), tensor(GAIN)
-    optimizer = AdamW([matrix, gain], hyperparameters())
+    optimizer = AdamW({"matrix": matrix, "gain": gain}, hyper, update)
 
     for gradients, rate in zip(GRADIENTS, rates, strict=True):
-        matrix.grad, gain.grad = map(tensor, gradients)
-        Tensor.realize(*optimizer.update(optimizer.advance(rate)))
+        stepped(list(gradients), [matrix, gain], optimizer, rate)
 
-    decay = hyperparameters().weight_decay
+    decay = hyper.weight_decay
     np.testing.assert_allclose(matrix.numpy(), reference(MATRIX, [pair[0] for pair in GRADIENTS], rates, decay), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gain.numpy(), reference(GAIN, [pair[1] for pair in GRADIENTS], rates, 0.0), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "clipped"), [(10.0, True), (0.01, False)])
 def test_gradients_are_clipped_by_their_norm_over_all_weights(size: float, clipped: bool) -> None:
+    """Seen in the mean of the first step, which is a tenth of the clipped gradient."""
+    hyper = hyperparameters()
     weights = [tensor(MATRIX), tensor(GAIN)]
     gradients = [size * array for array in GRADIENTS[0]]
-    for weight, gradient in zip(weights, gradients, strict=True):
-        weight.grad = tensor(gradient)
+    moments = [Moments(weight=weight, mean=tensor(0 * weight.numpy()), square=tensor(0 * weight.numpy())) for weight in weights]
 
-    norm = clip_gradients(weights, 1.0).item()
+    norm, changed = update(moments, [tensor(gradient) for gradient in gradients], tensor(np.array([0.1, 1.0, 1.0])), hyper)
 
     expected = math.sqrt(sum((gradient**2).sum() for gradient in gradients))
-    assert norm == pytest.approx(expected, rel=1e-5)
-    for weight, gradient in zip(weights, gradients, strict=True):
-        assert weight.grad is not None
-        np.testing.assert_allclose(weight.grad.numpy(), gradient / expected if clipped else gradient, rtol=1e-4)
+    assert norm.realize(*changed).item() == pytest.approx(expected, rel=1e-5)
+    for each, gradient in zip(moments, gradients, strict=True):
+        reached = each.mean.numpy() / (1 - hyper.beta1)
+        np.testing.assert_allclose(reached, gradient / expected if clipped else gradient, rtol=1e-4)
 
 
 def test_a_weight_that_the_loss_does_not_need_is_named() -> None:
-    with pytest.raises(ValueError, match=r"shape \(3, 4\) has no gradient"):
-        clip_gradients([tensor(MATRIX)], 1.0)
+    optimizer = AdamW({"lm_head.weight": tensor(MATRIX)}, hyperparameters(), update)
+
+    with pytest.raises(ValueError, match=r"lm_head.weight has no gradient"):
+        optimizer.update(optimizer.advance(0.1))
 
 
 def test_the_rate_warms_up_linearly_and_falls_along_a_cosine_to_the_floor() -> None:

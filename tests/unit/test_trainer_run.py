@@ -18,6 +18,7 @@ from agents.trainer import worker
 from agents.trainer.agent import Trainer
 from agents.trainer.checkpoint import load
 from agents.trainer.compiler import NoDevice
+from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, new_run_id
 from bus.errors import CommandRefused
@@ -152,7 +153,7 @@ def test_a_step_says_its_own_rate_and_no_energy_where_no_sensor_is(finished: tup
 
 
 def losses(seed: int, steps: int = 6) -> list[tuple[float, float]]:
-    learner = Learner(MICRO, hyperparameters(seed=seed))
+    learner = Learner(MICRO, hyperparameters(seed=seed), implementation_for(DEVICE))
     return [learner.step(batch(step), 0.01) for step in range(steps)]
 
 
