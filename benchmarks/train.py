@@ -11,11 +11,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tinygrad's CPU device has 
 
 import numpy as np
 
+from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES
 from agents.trainer.compiler import open_device
 from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
+from agents.trainer.state import State
 from benchmarks._results import Figures, report
 from schemas.train import Start
 
@@ -29,10 +31,10 @@ def main() -> None:
     began = time.perf_counter()
     device = open_device()
     recipe, hyper = RECIPES[RECIPE], make_plan(Start(recipe=RECIPE), Settings()).hyper
-    learner = Learner(recipe, hyper, implementation_for(device))
+    learner = Learner(recipe, hyper, implementation_for(device), State.begun(initial_weights(recipe, hyper.seed)))
     generator = np.random.default_rng(0)
     shape = (hyper.batch, hyper.context)
-    batches = itertools.repeat((generator.integers(0, 256, shape).astype(np.int32), generator.integers(0, 256, shape).astype(np.int32)))
+    batches = itertools.repeat([(generator.integers(0, 256, shape).astype(np.int32), generator.integers(0, 256, shape).astype(np.int32))])
     learner.step(next(batches), 1e-3)
     first_step = time.perf_counter() - began
     learner.step(next(batches), 1e-3)  # the second step is still captured, not replayed

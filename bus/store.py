@@ -71,6 +71,10 @@ class Store:
             raise NotInStore(f"{self.path(digest)} was changed: its bytes no longer have the hash it is named by")
         return data
 
+    def remove(self, digest: str) -> None:
+        """Take the file with this SHA-256 out of the store; say so on the bus before, or `bus verify` misses it. Raises NotInStore."""
+        self.path(digest).unlink(missing_ok=True)
+
 
 def _relative(digest: str) -> str:
     return f"{FOLDER}/{digest[:2]}/{digest}"

@@ -21,6 +21,14 @@ class Artifact(Struct, frozen=True, kw_only=True):
     media_type: str | None = None
 
 
+class Removed(Struct, frozen=True, kw_only=True):
+    """A file leaves the store: nothing needs its content any more. What was made from it keeps its lineage."""
+
+    hash: Sha256
+    kind: str
+    reason: str
+
+
 class Gap(Struct, frozen=True, kw_only=True):
     """Events `first` to `last` of a durable stream that their publisher no longer holds and the log does not have."""
 
@@ -68,6 +76,7 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
 
 
 ARTIFACT = Topic("artifact.created", Artifact)
+REMOVED = Topic("artifact.removed", Removed)
 GAP = Topic("recorder.gap", Gap)
 PROJECTED = Topic("recorder.projected", Projected)
 

@@ -13,7 +13,11 @@ from bus.topic import ArtifactPath, Command, Name, Nothing, RecipeName, Sha256, 
 
 
 class Hyperparameters(Struct, frozen=True, kw_only=True):
-    """What decides a run's result besides its data. `context` in tokens, `batch` in sequences."""
+    """What decides a run's result besides its data. `context` in tokens, `batch` in sequences.
+
+    A step learns from `accumulate` batches. Products have operands of `precision`, a dtype's name. After `patience` evaluations in a row
+    without a lower held-out loss the run ends; 0: never.
+    """
 
     recipe: RecipeName
     steps: int
@@ -28,6 +32,9 @@ class Hyperparameters(Struct, frozen=True, kw_only=True):
     weight_decay: float
     clip_norm: float
     seed: int
+    accumulate: int = 1
+    precision: str = "float32"
+    patience: int = 0
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
@@ -44,7 +51,11 @@ class Dataset(Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):
-    """A run begins. `parameters` counts weights, `flops_per_token` forward and backward."""
+    """A run begins. `parameters` counts weights, `flops_per_token` forward and backward.
+
+    `git_commit` is that of the checkout, `git_changed` whether its files differ from it (null outside of one); `parent` the hash of the
+    JSON of the checkpoint that the run starts from, null: from drawn weights; `command_line` that of the process.
+    """
 
     hyperparameters: Hyperparameters
     dataset: Dataset
@@ -54,12 +65,31 @@ class RunStarted(Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     git_commit: str | None = None
     parent: str | None = None
+    git_changed: bool | None = None
+    command_line: list[str] = []
+
+
+class RunSuspended(Struct, frozen=True, kw_only=True):
+    """The trainer ended before its run did; when it starts again, the run goes on after `step`."""
+
+    step: int
+
+
+class RunResumed(Struct, frozen=True, kw_only=True):
+    """A run goes on after `step`, as if it had not been interrupted: what it said of later steps is said again, the same to the last bit.
+
+    `checkpoint` is the hash of the weights that it goes on with, null: those that it began with.
+    """
+
+    step: int
+    checkpoint: Sha256 | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One optimiser step. `loss` in nats per token, `seconds` of wall time, `grad_norm` before clipping.
+    """One optimiser step. `loss` in nats per token, `seconds` of wall time, `grad_norm` before clipping, `tokens_seen` in the run so far.
 
-    `joules` is the energy of the step where a counter covers it, with its source; null elsewhere.
+    `joules` is what the machine used meanwhile, where a sensor covers it, with its source; null elsewhere, for the
+    reason in `energy_reason`. `remaining_seconds` is the estimate for the steps that are left, at the mean pace so far.
     """
 
     step: int
@@ -71,15 +101,20 @@ class Step(Struct, frozen=True, kw_only=True):
     tokens_per_second: float
     joules: float | None = None
     energy_source: str | None = None
+    joules_per_token: float | None = None
+    energy_reason: str | None = None
+    tokens_seen: int = 0
+    remaining_seconds: float | None = None
 
 
 class Eval(Struct, frozen=True, kw_only=True):
-    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens."""
+    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens. `best`: no earlier one of the run was lower."""
 
     step: int
     loss: float
     bits_per_byte: float
     tokens: int
+    best: bool = False
 
 
 class Sampled(Struct, frozen=True, kw_only=True):
@@ -95,7 +130,8 @@ class Sampled(Struct, frozen=True, kw_only=True):
 class Checkpoint(Struct, frozen=True, kw_only=True):
     """Weights and what is needed to use them, in the store. `path` is relative to `artifacts/`.
 
-    `hash` is the SHA-256 of the safetensors file; `meta_hash` that of the JSON beside it.
+    `hash` is the SHA-256 of the safetensors file; `meta_hash` that of the JSON beside it; `optimizer_hash` that of the optimiser's
+    state, which a run goes on with. `best`: it has the lowest held-out loss of the run so far.
     """
 
     step: int
@@ -107,12 +143,15 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     loss: float
     heldout_loss: float | None = None
     final: bool = False
+    optimizer_hash: Sha256 | None = None
+    best: bool = False
 
 
 class RunCompleted(Struct, frozen=True, kw_only=True):
     """A run ended as it should: all its steps, or a command to stop. `seconds` of wall time.
 
     `checkpoint` is the hash of its last weights; it and `loss` are null where the run was stopped before its first step was done.
+    `reason` says why a finished run took fewer steps than it was to.
     """
 
     outcome: Literal["finished", "stopped"]
@@ -122,24 +161,30 @@ class RunCompleted(Struct, frozen=True, kw_only=True):
     tokens: int
     seconds: float
     checkpoint: str | None
+    reason: str | None = None
 
 
 class RunFailed(Struct, frozen=True, kw_only=True):
-    """A run ended by an error, named with its type and message."""
+    """A run ended by an error, named with its type and message. `checkpoint` is the hash of the last weights that were good."""
 
     step: int
     error: str
     message: str
+    checkpoint: Sha256 | None = None
 
 
 class Start(Struct, frozen=True, kw_only=True):
-    """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder."""
+    """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder.
+
+    `checkpoint` is the hash of a checkpoint's JSON (`meta_hash`): the run starts from its weights, and with its recipe.
+    """
 
     recipe: RecipeName | None = None
     steps: int | None = None
     seed: int | None = None
     data: str | None = None
     learning_rate: float | None = None
+    checkpoint: Sha256 | None = None
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -175,6 +220,8 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 RUN_STARTED = Topic("train.run.started", RunStarted)
+RUN_SUSPENDED = Topic("train.run.suspended", RunSuspended)
+RUN_RESUMED = Topic("train.run.resumed", RunResumed)
 STEP = Topic("train.step", Step)
 EVAL = Topic("train.eval", Eval)
 SAMPLED = Topic("train.sample", Sampled)

@@ -33,7 +33,8 @@ class Llama:
 
     def __init__(self, recipe: Recipe, weights: dict[str, NDArray[np.float32]], operations: Operations) -> None:
         self.recipe = recipe
-        self.weights = {name: Tensor(array).is_param_().realize() for name, array in weights.items()}
+        # In one order, wherever they come from: it is the order in which what concerns all of them is summed up.
+        self.weights = {name: Tensor(weights[name]).is_param_().realize() for name in shapes(recipe)}
         self._operations = operations
         cosine, sine = rotary_tables(recipe)
         self._rotary = Tensor(cosine).realize(), Tensor(sine).realize()

@@ -19,7 +19,7 @@ from bus.log.reader import OnDamage, read_folder
 from bus.log.records import Entry
 from bus.topic import Topic
 from bus.wire import decode_envelope, to_event
-from schemas import power, train
+from schemas import power, system, train
 
 TOPICS: dict[str, Topic[Any]] = {
     topic.name: topic
@@ -30,6 +30,9 @@ TOPICS: dict[str, Topic[Any]] = {
         train.CHECKPOINT,
         train.RUN_COMPLETED,
         train.RUN_FAILED,
+        train.RUN_SUSPENDED,
+        train.RUN_RESUMED,
+        system.REMOVED,
         power.SAMPLE,
     )
 }

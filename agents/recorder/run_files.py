@@ -13,55 +13,23 @@ from typing import Any, BinaryIO, TextIO
 
 import msgspec
 import structlog
-from msgspec import Struct
 
+from agents.recorder.run_summary import CheckpointEntry, begin
 from bus.event import Event
-from schemas import power, train
+from schemas import power, system, train
 
 SUMMARY_STEPS = 10
 """Steps after which run.json is written anew while a run goes on."""
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
+STEP_FILES: dict[str, Callable[[str], int]] = {
+    "loss_curve.csv": lambda line: 0 if line.startswith(CURVE_COLUMNS[0]) else int(line.partition(",")[0]),
+    "tinygrad.jsonl": lambda line: int(msgspec.json.decode(line)["step"]),
+}
+"""Files with a line for each step, and how the step is read off one; the columns' names stand before the first."""
 POWER = "sys_power.jsonl"
 """The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
 
 _log = structlog.get_logger()
-
-
-class CheckpointEntry(Struct, frozen=True, kw_only=True):
-    """A checkpoint as run.json lists it."""
-
-    step: int
-    hash: str
-    path: str
-    loss: float
-    heldout_loss: float | None
-
-
-class RunSummary(Struct, kw_only=True):
-    """run.json: what decided the run, and how it went. Times are ns since the Unix epoch, losses nats per token."""
-
-    run: str
-    outcome: str
-    started: int
-    ended: int | None = None
-    seed: int
-    steps: int = 0
-    loss: float | None = None
-    heldout_loss: float | None = None
-    tokens: int = 0
-    seconds: float | None = None
-    error: str | None = None
-    device: str
-    parameters: int
-    flops_per_token: int
-    hyperparameters: train.Hyperparameters
-    dataset: train.Dataset
-    dataset_hash: str
-    checkpoint_hash: str | None = None
-    checkpoints: list[CheckpointEntry] = []
-    versions: dict[str, str]
-    git_commit: str | None
-    parent: str | None
 
 
 class RunFiles:
@@ -77,9 +45,9 @@ class RunFiles:
         (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         for link in (self.folder / "checkpoints").iterdir():
             link.unlink()
-        self.summary = _begin(event.run, event)
+        self.summary = begin(event.run, event)
         self._has_lost = has_lost
-        self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", POWER)}
+        self._files = {name: self._new(name).open("w+", newline="") for name in (*STEP_FILES, POWER)}
         self._shown = False
         self._summarised = 0
         self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
@@ -104,10 +72,21 @@ class RunFiles:
                 self.summary.heldout_loss = event.data.loss
             case train.Checkpoint():
                 self._add_checkpoint(event.data)
+            case system.Removed():
+                self._drop_checkpoint(event.data)
+            case _:
+                self._turn(event)
+
+    def _turn(self, event: Event[Any]) -> None:  # Any: how a run ends, or goes on
+        match event.data:
             case train.RunCompleted():
                 self._complete(event.time, event.data)
             case train.RunFailed():
                 self._end("failed", event.time, f"{event.data.error}: {event.data.message}")
+            case train.RunSuspended():
+                self._end("suspended", event.time, None)
+            case train.RunResumed():
+                self._rewind(event.data.step)
 
     def flush(self) -> None:
         """Let readers see what was added. The first time, the files take the place of earlier ones, which nobody sees half made again."""
@@ -147,7 +126,7 @@ class RunFiles:
             made.seek(_end_of(made, _whole_lines(earlier)))
             shutil.copyfileobj(made, earlier)
         self._new(name).unlink()
-        self._files[name] = (self.folder / name).open("a", newline="")
+        self._files[name] = (self.folder / name).open("a+", newline="")
 
     def _new(self, name: str) -> Path:
         return self.folder / f".{name}.new"
@@ -164,7 +143,17 @@ class RunFiles:
         }
         _write_line(self._files["tinygrad.jsonl"], line)
         self.summary.steps, self.summary.loss = step.step, step.loss
-        self.summary.tokens += step.tokens
+        self.summary.tokens = step.tokens_seen or self.summary.tokens + step.tokens  # an older trainer said only those of the step
+        self.summary.energy.add(step)
+
+    def _rewind(self, step: int) -> None:
+        """The run goes on after `step`, and says again what it said of later ones."""
+        for name, step_of in STEP_FILES.items():
+            _cut(self._files[name], step_of, step)
+        self.summary.outcome, self.summary.ended = "running", None
+        self.summary.resumed.append(step)
+        self.summary.checkpoints = [entry for entry in self.summary.checkpoints if entry.step <= step]
+        self._write_summary()
 
     def _add_checkpoint(self, checkpoint: train.Checkpoint) -> None:
         for path, suffix in ((checkpoint.path, ".safetensors"), (checkpoint.meta_path, ".json")):
@@ -177,15 +166,25 @@ class RunFiles:
             path=checkpoint.path,
             loss=checkpoint.loss,
             heldout_loss=checkpoint.heldout_loss,
+            best=checkpoint.best,
         )
+        if checkpoint.best:
+            for earlier in self.summary.checkpoints:
+                earlier.best = False
         self.summary.checkpoints.append(entry)
         self.summary.checkpoint_hash = checkpoint.hash
         self._write_summary()
 
+    def _drop_checkpoint(self, removed: system.Removed) -> None:
+        for entry in self.summary.checkpoints:
+            if entry.hash == removed.hash:
+                entry.kept = False
+                (self.folder / "checkpoints" / f"step-{entry.step:06d}.safetensors").unlink(missing_ok=True)
+
     def _complete(self, time: int, completed: train.RunCompleted) -> None:
         self.summary.steps, self.summary.loss, self.summary.tokens = completed.steps, completed.loss, completed.tokens
         self.summary.heldout_loss = completed.heldout_loss
-        self.summary.seconds = completed.seconds
+        self.summary.seconds, self.summary.reason = completed.seconds, completed.reason
         self._end(completed.outcome, time, None)
 
     def _end(self, outcome: str, time: int, error: str | None) -> None:
@@ -202,23 +201,14 @@ class RunFiles:
         temporary.replace(self.folder / "run.json")
 
 
-def _begin(run: str, event: Event[train.RunStarted]) -> RunSummary:
-    started = event.data
-    return RunSummary(
-        run=run,
-        outcome="running",
-        started=event.time,
-        seed=started.hyperparameters.seed,
-        device=started.device,
-        parameters=started.parameters,
-        flops_per_token=started.flops_per_token,
-        hyperparameters=started.hyperparameters,
-        dataset=started.dataset,
-        dataset_hash=started.dataset.hash,
-        versions=started.versions,
-        git_commit=started.git_commit,
-        parent=started.parent,
-    )
+def _cut(file: TextIO, step_of: Callable[[str], int], last: int) -> None:
+    """Take away the lines of steps after `last`."""
+    file.seek(0)
+    end = file.tell()
+    while (line := file.readline()) and step_of(line) <= last:
+        end = file.tell()
+    file.seek(end)
+    file.truncate()
 
 
 def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON holds

@@ -7,15 +7,18 @@ import math
 from importlib.metadata import version
 from pathlib import Path
 
+from agents.parts.recipes import Recipe
 from agents.trainer import plan
+from agents.trainer.checkpoint import BadCheckpoint, read_meta
+from agents.trainer.journal import Journal, unfinished
 from agents.trainer.worker import Worker
 from bus.agent import Agent, Bus, answers, on
 from bus.errors import CommandRefused
 from bus.event import Event
-from bus.store import Store
+from bus.store import NotInStore, Store
 from bus.topic import Nothing
 from schemas import power, train
-from schemas.system import ARTIFACT
+from schemas.system import ARTIFACT, REMOVED
 
 STOP_PATIENCE = 0.8
 """Seconds that the agent waits for the step in progress when it has to end."""
@@ -29,6 +32,8 @@ class Trainer(Agent):
     nice = 10
     publishes = (
         train.RUN_STARTED,
+        train.RUN_SUSPENDED,
+        train.RUN_RESUMED,
         train.STEP,
         train.EVAL,
         train.SAMPLED,
@@ -36,32 +41,32 @@ class Trainer(Agent):
         train.RUN_COMPLETED,
         train.RUN_FAILED,
         ARTIFACT,
+        REMOVED,
     )
     Settings = plan.Settings
     settings: plan.Settings
 
     def __init__(self, bus: Bus, settings: plan.Settings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
-        self.worker = Worker(Store(artifacts), self.publish, self.set_state)
+        self.worker = Worker(artifacts, self.publish, bus.flush, self.set_state)
 
     def start(self) -> None:
         self.declare("training", "real", "tinygrad computes every loss and weight; the device is named by train.run.started")
         self.versions = {"tinygrad": version("tinygrad"), "numpy": version("numpy")}
         self.worker.open()
-        if not self.settings.autostart:
+        if journal := unfinished(self.artifacts):
+            self._launch(journal.plan, journal)
+        elif self.settings.autostart:
+            self._start_by_itself()
+        else:
             self.set_state("waiting", "a run begins with `bus call trainer.start`")
-            return
-        try:
-            self._start(train.Start())
-        except CommandRefused as refusal:
-            self.set_state("degraded", f"the settings start no run: {refusal}")
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.worker.close, STOP_PATIENCE)
 
     @on(power.SAMPLE)
     def measure(self, event: Event[power.Sample]) -> None:
-        self.worker.energy.update(event.data)
+        self.worker.energy.update(event)
 
     @answers(train.START)
     def start_run(self, request: train.Start) -> train.Run:
@@ -94,10 +99,28 @@ class Trainer(Agent):
             raise CommandRefused("no_weights", "no step has been trained yet: start a run, and wait for its first train.step")
         return await asyncio.wrap_future(self.worker.controls.sample(request).result)
 
+    def _start_by_itself(self) -> None:
+        try:
+            self._start(train.Start())
+        except CommandRefused as refusal:
+            self.set_state("degraded", f"the settings start no run: {refusal}")
+
     def _start(self, request: train.Start) -> train.Run:
-        planned = plan.make_plan(request, self.settings)
-        self.set_state("running", f"{planned.run}: {planned.hyper.steps} steps of {planned.recipe.name}")
-        self.worker.start(planned)
+        return self._launch(plan.make_plan(request, self.settings, self._parent(request)))
+
+    def _parent(self, request: train.Start) -> Recipe | None:
+        """The recipe of the checkpoint that a run is to start from. Raises CommandRefused."""
+        if request.checkpoint is None:
+            return None
+        try:
+            return read_meta(request.checkpoint, Store(self.artifacts)).content.recipe
+        except (NotInStore, BadCheckpoint) as error:
+            raise CommandRefused("no_checkpoint", f"{error}: want the meta_hash of a train.checkpoint") from error
+
+    def _launch(self, planned: plan.Plan, journal: Journal | None = None) -> train.Run:
+        goes_on = ", gone on with: `bus call trainer.stop` ends it" if journal else ""
+        self.set_state("running", f"{planned.run}: {planned.hyper.steps} steps of {planned.recipe.name}{goes_on}")
+        self.worker.start(planned, journal)
         return train.Run(run=planned.run)
 
     def _hold(self, paused: bool) -> train.Run:

@@ -1,4 +1,4 @@
-"""Checkpoints: weights as safetensors and what is needed to use them as JSON, both in the artifact store."""
+"""Checkpoints: weights and the optimiser's state as safetensors, and what is needed to use them as JSON, all in the artifact store."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Literal
 import msgspec
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
+from msgspec.structs import replace
 
 from agents.parts import safetensors
 from agents.parts.recipes import Recipe, shapes
+from agents.trainer.state import State, Weights
 from bus.store import Store, Stored
 from bus.topic import Name, Sha256
 from schemas.train import Dataset, Hyperparameters
 
-Weights = dict[str, NDArray[np.float32]]
+_MOMENTS = ("mean", "square")
 
 META_LIMIT = 1 << 20
 """Bytes of JSON that are parsed at most."""
@@ -27,7 +28,12 @@ class BadCheckpoint(ValueError):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """What a checkpoint is, besides its weights. Losses in nats per token, held-out loss null where it was not measured at this step."""
+    """What a checkpoint is, besides its weights. Losses in nats per token, held-out loss null where it was not measured at this step.
+
+    With the optimiser's state (`optimizer` is its file's SHA-256) a run goes on from here to the last bit: which data comes next, the
+    learning rate and all that is random follow from `step` and the seed. `best_loss` is the lowest held-out loss so far, `stale` counts
+    the evaluations since.
+    """
 
     run: Name
     step: int
@@ -37,6 +43,9 @@ class Content(Struct, frozen=True, kw_only=True):
     loss: float
     heldout_loss: float | None
     versions: dict[str, str]
+    optimizer: Sha256 | None = None
+    best_loss: float | None = None
+    stale: int = 0
 
 
 class Meta(Struct, frozen=True, kw_only=True):
@@ -49,37 +58,62 @@ class Meta(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Both files of a checkpoint in the store, and what it is."""
+    """The files of a checkpoint in the store, and what it is."""
 
     weights: Stored
+    optimizer: Stored
     meta: Stored
     content: Content
 
 
-def save(weights: Weights, content: Content, store: Store) -> Saved:
-    """Write a checkpoint. Equal weights make the same file, whichever run they are from. Raises OSError."""
-    kept = store.put(safetensors.encode(weights, {"format": "pt"}))  # the key that transformers asks for
-    meta = Meta(format="zeropoint-checkpoint-1", weights=kept.hash, content=content)
-    return Saved(kept, store.put(msgspec.json.format(msgspec.json.encode(meta), indent=2)), content)
+def save(state: State, content: Content, store: Store) -> Saved:
+    """Write a checkpoint; the hash of the optimiser's state is put into `content`. Equal weights make the same file. Raises OSError."""
+    weights = store.put(safetensors.encode(state.weights, {"format": "pt"}))  # the key that transformers asks for
+    optimizer = store.put(safetensors.encode(_flat(state), {}))
+    content = replace(content, optimizer=optimizer.hash)
+    meta = Meta(format="zeropoint-checkpoint-1", weights=weights.hash, content=content)
+    return Saved(weights, optimizer, store.put(msgspec.json.format(msgspec.json.encode(meta), indent=2)), content)
 
 
 def load(meta_hash: str, store: Store) -> tuple[Content, Weights]:
     """Read a checkpoint back and check it against its hashes and recipe. Raises NotInStore, BadSafetensors, BadCheckpoint."""
-    meta = _decode_meta(store.read(meta_hash))
+    meta = read_meta(meta_hash, store)
     weights, _ = safetensors.decode(store.read(meta.weights))
-    recipe = meta.content.recipe
-    expected = shapes(recipe)
-    found = {name: array.shape for name, array in weights.items()}
-    if found != expected:
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        raise BadCheckpoint(f"the weights {meta.weights[:12]}… are not those of recipe {recipe.name}: see {wrong[0]}")
+    _check(weights, shapes(meta.content.recipe), f"the weights {meta.weights[:12]}…", meta.content.recipe)
     return meta.content, weights
 
 
-def _decode_meta(data: bytes) -> Meta:
+def load_state(meta_hash: str, store: Store) -> tuple[Content, State]:
+    """Read back all that a run goes on with. Raises as `load` does, BadCheckpoint also where the optimiser's state is not kept."""
+    content, weights = load(meta_hash, store)
+    if content.optimizer is None:
+        raise BadCheckpoint(f"the checkpoint {meta_hash[:12]}… has no optimiser's state: it can be started from, not gone on with")
+    moments, _ = safetensors.decode(store.read(content.optimizer))
+    expected = shapes(content.recipe)
+    named = {f"{kind}.{name}": shape for kind in _MOMENTS for name, shape in expected.items()}
+    _check(moments, named, f"the moments {content.optimizer[:12]}…", content.recipe)
+    means, squares = ({name: moments[f"{kind}.{name}"] for name in expected} for kind in _MOMENTS)
+    return content, State(weights=weights, means=means, squares=squares, steps=content.step)
+
+
+def read_meta(meta_hash: str, store: Store) -> Meta:
+    """What a checkpoint says of itself. Raises NotInStore, BadCheckpoint."""
+    data = store.read(meta_hash)
     if len(data) > META_LIMIT:
         raise BadCheckpoint(f"a checkpoint's JSON of {len(data)} bytes: at most {META_LIMIT} are read")
     try:
         return msgspec.json.decode(data, type=Meta)
     except msgspec.DecodeError as error:
         raise BadCheckpoint(f"not a checkpoint's JSON: {error}") from error
+
+
+def _flat(state: State) -> Weights:
+    parts = zip(_MOMENTS, (state.means, state.squares), strict=True)
+    return {f"{kind}.{name}": array for kind, part in parts for name, array in part.items()}
+
+
+def _check(arrays: Weights, expected: dict[str, tuple[int, ...]], what: str, recipe: Recipe) -> None:
+    found = {name: array.shape for name, array in arrays.items() if array.dtype == np.float32}
+    if found != expected:
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise BadCheckpoint(f"{what} are not float32 in the shapes of recipe {recipe.name}: see {wrong[0]}")

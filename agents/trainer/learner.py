@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from tinygrad.engine.jit import TinyJit
 from tinygrad.helpers import Context
 from tinygrad.tensor import Tensor
 
-from agents.parts.model import Llama, initial_weights
+from agents.parts.model import Llama
 from agents.parts.recipes import Recipe
 from agents.trainer.implementations import Implementation
-from agents.trainer.optimizer import AdamW
+from agents.trainer.optimizer import AdamW, gradient_of
+from agents.trainer.state import State
 from schemas.train import Hyperparameters
 
 Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -21,21 +22,34 @@ Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 class Learner:
-    """The weights of one run, trained in place."""
+    """The weights of one run, trained in place, beginning with `state`."""
 
-    def __init__(self, recipe: Recipe, hyper: Hyperparameters, implementation: Implementation) -> None:
+    def __init__(self, recipe: Recipe, hyper: Hyperparameters, implementation: Implementation, state: State) -> None:
         self.recipe = recipe
-        self._model = Llama(recipe, initial_weights(recipe, hyper.seed), implementation.operations)
-        self._optimizer = AdamW(self._model.weights, hyper, implementation.update)
+        self._model = Llama(recipe, state.weights, implementation.operations)
+        self._optimizer = AdamW(self._model.weights, state, hyper, implementation.update)
         self._compiled_step = TinyJit(self._step)
+        self._compiled_gradients = TinyJit(self._add_gradients)
+        self._compiled_update = TinyJit(self._update)
         self._compiled_loss = TinyJit(self._loss)
         self._compiled_logits = TinyJit(self._logits)
+        self._accumulate = hyper.accumulate
+        self._sums: dict[str, Tensor] = {}
+        if hyper.accumulate > 1:
+            self._sums = {name: Tensor.zeros(*weight.shape).contiguous().realize() for name, weight in self._model.weights.items()}
 
-    def step(self, batch: Batch, learning_rate: float) -> tuple[float, float]:
-        """Learn from one batch. Returns the loss in nats per token and the gradients' norm, both from before the step."""
+    def step(self, batches: Sequence[Batch], learning_rate: float) -> tuple[float, float]:
+        """Learn from the mean gradient of `batches`. Returns the loss in nats per token and the gradient's norm, both from before the step.
+
+        They are as many as the run accumulates; of several only one is in memory at a time.
+        """
         with _context(training=True):
-            loss, norm = self._compiled_step(*_tensors(batch), self._optimizer.advance(learning_rate))
-            return float(loss.item()), float(norm.item())
+            now = self._optimizer.advance(learning_rate)
+            if not self._sums:
+                loss, norm = self._compiled_step(*_tensors(*batches), now)
+                return float(loss.item()), float(norm.item())
+            losses = [self._compiled_gradients(*_tensors(batch)).item() for batch in batches]
+            return float(np.mean(losses)), float(self._compiled_update(now).item())
 
     def loss(self, batches: Iterable[Batch]) -> float:
         """The mean loss over `batches` in nats per token, without learning from them."""
@@ -47,17 +61,34 @@ class Learner:
         with _context(training=False):
             return np.array(self._compiled_logits(Tensor(tokens[None]).realize()).numpy()[0])
 
-    def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of the weights, by Hugging Face's names."""
-        return {name: np.array(weight.numpy()) for name, weight in self._model.weights.items()}
+    def state(self) -> State:
+        """A copy of all that was learnt."""
+        return self._optimizer.state()
 
     def _step(self, tokens: Tensor, targets: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        for weight in self._model.weights.values():
-            weight.grad = None
-        loss = self._model.loss(tokens, targets).backward()
+        loss = self._backward(tokens, targets)
         norm, changed = self._optimizer.update(now)
         loss.realize(norm, *changed)
         return loss, norm
+
+    def _add_gradients(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        loss = self._backward(tokens, targets)
+        for name, total in self._sums.items():
+            total.assign(total + gradient_of(name, self._model.weights[name]))
+        return loss.realize(*self._sums.values())
+
+    def _update(self, now: Tensor) -> Tensor:
+        for name, total in self._sums.items():
+            self._model.weights[name].grad = total / self._accumulate
+        norm, changed = self._optimizer.update(now)
+        norm.realize(*changed)
+        Tensor.realize(*(total.assign(total.zeros_like()) for total in self._sums.values()))
+        return norm
+
+    def _backward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        for weight in self._model.weights.values():
+            weight.grad = None
+        return self._model.loss(tokens, targets).backward()
 
     def _loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         return self._model.loss(tokens, targets).realize()

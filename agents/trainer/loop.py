@@ -9,25 +9,23 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from agents.trainer import checkpoint, origin
+from agents.parts.model import initial_weights
+from agents.trainer import origin
+from agents.trainer.checkpoint import Content
 from agents.trainer.controls import Controls, SampleOrder
-from agents.trainer.data import Corpus, held_out_batches, read_corpus, training_batches
-from agents.trainer.energy import EnergyMeter
+from agents.trainer.corpus import Corpus, open_corpus
+from agents.trainer.energy import Energy, EnergyMeter
 from agents.trainer.implementations import implementation_for
-from agents.trainer.learner import Batch, Learner
+from agents.trainer.journal import MOST_DEATHS, Journal
+from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan
+from agents.trainer.progress import Progress
 from agents.trainer.report import Report
 from agents.trainer.sampling import generate
 from agents.trainer.schedule import learning_rate
-from bus.store import Store
+from agents.trainer.shelf import Loaded, Shelf
+from agents.trainer.state import State, Weights
 from schemas import train
-
-COMPILING_STEPS = 2
-PROGRESS_SECONDS = 10.0
-"""Between two lines for the operator; who wants each step follows the events."""
-EVAL_BATCHES = 16
-"""Held-out batches that one evaluation averages over."""
-
 
 _log = structlog.get_logger()
 
@@ -36,56 +34,78 @@ class Diverged(ArithmeticError):
     """The loss is no number any more: the learning rate is too high for this text."""
 
 
+class DataChanged(ValueError):
+    """A run cannot go on: its data is no longer what it began with."""
+
+
+class CrashLoop(RuntimeError):
+    """A run ended its process too often to be tried again."""
+
+
 @dataclass(slots=True)
 class Run:
-    """One run. `execute` is its whole life, in the training thread; other threads read `step`, `loss` and `tokens_per_second`."""
+    """One run. `execute` is its whole life, in the training thread; other threads read `step`, `loss` and `tokens_per_second`.
+
+    With a `journal` it goes on where that says.
+    """
 
     plan: Plan
     device: str
     controls: Controls
     energy: EnergyMeter
-    store: Store
+    shelf: Shelf
     report: Report
+    journal: Journal | None = None
     step: int = 0
     loss: float | None = None
     tokens_per_second: float | None = None
     _heldout: tuple[int, float] | None = None  # the step of the last evaluation, and its loss
-    _saved: tuple[int, str] | None = None  # the step of the last checkpoint, and its hash
-    _shown: float = -math.inf  # when the operator was last told how it goes
-    _paced_seconds: float = 0.0  # of the steps behind the ones that compile
+    _best_loss: float | None = None  # the lowest held-out loss
+    _stale: int = 0  # evaluations since then
+    _seconds_before: float = 0.0  # of the run's earlier lives
     _began: float = field(default_factory=time.monotonic)
+    _progress: Progress = field(init=False)
     _corpus: Corpus = field(init=False)
     _learner: Learner = field(init=False)
 
+    def __post_init__(self) -> None:
+        self._progress = Progress(self.plan.hyper.steps)
+
     def execute(self) -> None:
         """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
-        plan, hyper = self.plan, self.plan.hyper
-        self._corpus = read_corpus(plan.data, hyper.context)
+        plan = self.plan
+        self._corpus = open_corpus(plan)
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
-        self.report.started(plan, self._corpus.dataset, self.device)
-        self._learner = Learner(plan.recipe, hyper, implementation_for(self.device))
+        self._learner = self._learner_of(self._begin() if self.journal is None else self._resume(self.journal))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
-        batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
-        while self.step < hyper.steps and self._may_step():
-            self._learn(next(batches))
-            if self._due(plan.eval_every):
-                self._evaluate()
-            if self._due(plan.sample_every):
-                self.sample(train.Sample())
-            if self._due(plan.checkpoint_every):
-                self._save()
-        if self._saved is None or self._saved[0] != self.step:
+        try:
+            while not self._has_finished and self._may_step():
+                self._learn()
+                self._follow_up()
+        except Diverged:
+            self._fall_back()
+            raise
+        self._end()
+
+    def _follow_up(self) -> None:
+        """Measure, show and keep what was learnt, where it is time for it."""
+        plan = self.plan
+        if self._due(plan.eval_every) or self._due(plan.checkpoint_every):
+            self._evaluate()
+        if self._due(plan.sample_every):
+            self.sample(train.Sample())
+        if self._due(plan.checkpoint_every):
             self._save()
-        self.report.end(train.RUN_COMPLETED, self.summary())
 
     def sample(self, request: train.Sample) -> train.Sampled:
         """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
-        tokens = generate(self._learner.logits, self.plan.hyper.context, request.prompt.encode(), request.temperature, request.seed)
+        prompt = self._corpus.encode(request.prompt)
+        tokens = generate(self._learner.logits, self.plan.hyper.context, prompt, request.temperature, request.seed)
         wanted = itertools.takewhile(lambda _: not self.controls.closed, itertools.islice(tokens, request.length))
         sampled = train.Sampled(
             step=self.step,
             prompt=request.prompt,
-            text=bytes(wanted).decode(errors="replace"),
+            text=self._corpus.decode(list(wanted)),
             temperature=request.temperature,
             seed=request.seed,
         )
@@ -101,27 +121,81 @@ class Run:
         except Exception as error:  # the caller gets it, and the run goes on
             order.result.set_exception(error)
 
-    def summary(self) -> train.RunCompleted:
-        """How the run ends if it ends now."""
-        return train.RunCompleted(
-            outcome="finished" if self.step == self.plan.hyper.steps else "stopped",
-            steps=self.step,
-            loss=self.loss,
-            heldout_loss=self._heldout[1] if self._heldout else None,
-            tokens=self.step * self._tokens_per_step,
-            seconds=time.monotonic() - self._began,
-            checkpoint=self._saved[1] if self._saved else None,
-        )
+    def suspended(self) -> train.RunSuspended:
+        """How the run stands if its process ends now."""
+        return train.RunSuspended(step=self.shelf.newest.step if self.shelf.newest else 0)
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Estimate for the steps that are left, at the mean pace so far; the first two compile and say nothing about it."""
-        paced = self.step - COMPILING_STEPS
-        return (self.plan.hyper.steps - self.step) * self._paced_seconds / paced if paced > 0 else None
+        """Estimate for the steps that are left."""
+        return self._progress.remaining_seconds(self.step)
+
+    def _begin(self) -> State:
+        """Say that the run begins, and give what it starts from."""
+        plan, dataset = self.plan, self._corpus.dataset
+        self.report.started(plan, dataset, self.device)
+        self.shelf.open(Journal(plan=plan, dataset_hash=dataset.hash))
+        return State.begun(self._first_weights())
+
+    def _resume(self, journal: Journal) -> State:
+        """Say that the run goes on, and give what it goes on from. Raises DataChanged, CrashLoop."""
+        if journal.deaths >= MOST_DEATHS:
+            raise CrashLoop(f"the process died {journal.deaths} times since the last checkpoint: the run is not tried again")
+        if self._corpus.dataset.hash != journal.dataset_hash:
+            raise DataChanged(f"{self._corpus.dataset.path} is not what the run began with: bring it back, or begin a new run")
+        self._seconds_before = journal.seconds
+        loaded = self.shelf.newest_state()
+        state = State.begun(self._first_weights()) if loaded is None else self._restore(loaded)
+        resumed = train.RunResumed(step=self.step, checkpoint=loaded.kept.weights if loaded else None)
+        self.report.publish(train.RUN_RESUMED, resumed)
+        _log.info(f"going on after step {self.step} of {self.plan.hyper.steps}", run=self.plan.run)
+        return state
+
+    def _fall_back(self) -> None:
+        """Take the weights of the last checkpoint for those that this step has spoilt; without one there are none to sample from."""
+        loaded = self.shelf.newest_state()
+        if loaded is None:
+            self.step = 0
+        else:
+            self._learner = self._learner_of(self._restore(loaded))
+
+    def _restore(self, loaded: Loaded) -> State:
+        content = loaded.content
+        self.step, self.loss = content.step, content.loss
+        self._heldout = None if content.heldout_loss is None else (content.step, content.heldout_loss)
+        self._best_loss, self._stale = content.best_loss, content.stale
+        return loaded.state
+
+    def _first_weights(self) -> Weights:
+        plan = self.plan
+        return self.shelf.weights(plan.parent) if plan.parent else initial_weights(plan.recipe, plan.hyper.seed)
+
+    def _learner_of(self, state: State) -> Learner:
+        return Learner(
+            self.plan.recipe, self.plan.hyper, implementation_for(self.device, self.plan.hyper.precision, self.plan.threads), state
+        )
 
     @property
     def _tokens_per_step(self) -> int:
-        return self.plan.hyper.batch * self.plan.hyper.context
+        hyper = self.plan.hyper
+        return hyper.batch * hyper.context * hyper.accumulate
+
+    @property
+    def _has_stalled(self) -> bool:
+        return 0 < self.plan.hyper.patience <= self._stale
+
+    @property
+    def _has_finished(self) -> bool:
+        return self.step == self.plan.hyper.steps or self._has_stalled
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the run ends here, rather than with its process."""
+        return self._has_finished or (self.controls.stopping and not self.controls.closed)
+
+    @property
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
 
     def _due(self, every: int) -> bool:
         return self.step == self.plan.hyper.steps or (every > 0 and self.step % every == 0)
@@ -132,52 +206,63 @@ class Run:
             self.serve(order)
         return order
 
-    def _learn(self, batch: Batch) -> None:
-        rate = learning_rate(self.step + 1, self.plan.hyper)
-        self.energy.lap()
+    def _learn(self) -> None:
+        hyper = self.plan.hyper
+        rate = learning_rate(self.step + 1, hyper)
+        batches = [self._corpus.training_batch(self.step * hyper.accumulate + index) for index in range(hyper.accumulate)]
+        self.energy.lap(time.time_ns())
         began = time.perf_counter()
-        loss, norm = self._learner.step(batch, rate)
+        loss, norm = self._learner.step(batches, rate)
         seconds = time.perf_counter() - began
-        joules, source = self.energy.lap()
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss of step {self.step + 1} is {loss}: try a learning rate below {self.plan.hyper.learning_rate}")
+        energy = self.energy.lap(time.time_ns())
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise Diverged(
+                f"step {self.step + 1} has a loss of {loss} and gradients of norm {norm}: try a learning rate below {hyper.learning_rate}"
+            )
         self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self._tokens_per_step / seconds
-        self._paced_seconds += seconds if self.step > COMPILING_STEPS else 0.0
+        self._progress.add(loss, seconds)
+        self._say_step(rate, norm, seconds, energy)
+        self._progress.show(self.step, loss, self.tokens_per_second)
+
+    def _say_step(self, rate: float, norm: float, seconds: float, energy: Energy) -> None:
+        tokens = self._tokens_per_step
         event = train.Step(
             step=self.step,
-            loss=loss,
+            loss=self.loss or 0.0,
             learning_rate=rate,
             grad_norm=norm,
             seconds=seconds,
-            tokens=self._tokens_per_step,
-            tokens_per_second=self.tokens_per_second,
-            joules=joules,
-            energy_source=source,
+            tokens=tokens,
+            tokens_per_second=tokens / seconds,
+            joules=energy.joules,
+            energy_source=energy.source,
+            joules_per_token=None if energy.joules is None else energy.joules / tokens,
+            energy_reason=energy.reason,
+            tokens_seen=self.step * tokens,
+            remaining_seconds=self.remaining_seconds,
         )
         self.report.publish(train.STEP, event)
-        self._show_progress()
-
-    def _show_progress(self) -> None:
-        """One line for the operator, every ten seconds."""
-        now, steps = time.monotonic(), self.plan.hyper.steps
-        if self.step not in (1, steps) and now - self._shown < PROGRESS_SECONDS:
-            return
-        self._shown = now
-        left = "" if self.remaining_seconds is None else f", {self.remaining_seconds / 60:.1f} minutes left"
-        _log.info(f"step {self.step} of {steps}{left}", loss=round(self.loss or 0.0, 3), tokens_s=round(self.tokens_per_second or 0.0))
 
     def _evaluate(self) -> None:
-        hyper = self.plan.hyper
-        loss = self._learner.loss(held_out_batches(self._corpus.held_out, hyper.batch, hyper.context, EVAL_BATCHES))
-        self._heldout = self.step, loss
-        event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
+        batches = list(self._corpus.held_out_batches())
+        loss = self._learner.loss(batches)
+        best = self._best_loss is None or loss < self._best_loss
+        self._heldout, self._stale = (self.step, loss), 0 if best else self._stale + 1
+        self._best_loss = loss if best else self._best_loss
+        event = train.Eval(
+            step=self.step,
+            loss=loss,
+            bits_per_byte=loss / math.log(2) / self._corpus.bytes_per_token,
+            tokens=sum(targets.size for _, targets in batches),
+            best=best,
+        )
         self.report.publish(train.EVAL, event)
         _log.info("held-out text", loss=round(loss, 3), step=self.step)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt
             return
-        content = checkpoint.Content(
+        content = Content(
             run=self.plan.run,
             step=self.step,
             recipe=self.plan.recipe,
@@ -186,7 +271,31 @@ class Run:
             loss=self.loss,
             heldout_loss=self._heldout[1] if self._heldout and self._heldout[0] == self.step else None,
             versions=origin.versions(),
+            best_loss=self._best_loss,
+            stale=self._stale,
         )
-        saved = checkpoint.save(self._learner.weights(), content, self.store)
-        self._saved = self.step, saved.weights.hash
-        self.report.saved(saved, final=self.controls.stopping or self.step == self.plan.hyper.steps)
+        self.shelf.save(self._learner.state(), content, self._seconds, final=self._is_over)
+
+    def _end(self) -> None:
+        """Keep what was learnt, and say how the run ended, or that it goes on when the agent starts again."""
+        if self.shelf.newest is None or self.shelf.newest.step != self.step:
+            self._save()
+        if self._is_over:
+            self.report.end(train.RUN_COMPLETED, self._summary())
+            self.shelf.end()
+        else:
+            self.report.end(train.RUN_SUSPENDED, self.suspended())
+
+    def _summary(self) -> train.RunCompleted:
+        best = "" if self._best_loss is None else f" than {self._best_loss:.4g}"
+        stalled = f"no lower held-out loss{best} in {self._stale} evaluations" if self._has_stalled else None
+        return train.RunCompleted(
+            outcome="finished" if self._has_finished else "stopped",
+            steps=self.step,
+            loss=self.loss,
+            heldout_loss=self._heldout[1] if self._heldout else None,
+            tokens=self.step * self._tokens_per_step,
+            seconds=self._seconds,
+            checkpoint=self.shelf.newest.weights if self.shelf.newest else None,
+            reason=stalled,
+        )

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from tinygrad.tensor import Tensor
 
+from agents.trainer.state import State
 from schemas.train import Hyperparameters
 
 
@@ -42,12 +44,22 @@ class AdamW:
     What changes from step to step enters as the tensor that `advance` returns, so that a step is compiled once.
     """
 
-    def __init__(self, weights: dict[str, Tensor], hyper: Hyperparameters, update: Update) -> None:
+    def __init__(self, weights: dict[str, Tensor], state: State, hyper: Hyperparameters, update: Update) -> None:
         self._hyper = hyper
         self._update = update
-        self._steps = 0
+        self._steps = state.steps
         # Moments with buffers of their own from the start: as constants they would make the first step another program than the second.
-        self._moments = {name: Moments(weight=weight, mean=_zeros(weight), square=_zeros(weight)) for name, weight in weights.items()}
+        self._moments = {
+            name: Moments(weight=weight, mean=Tensor(state.means[name]).realize(), square=Tensor(state.squares[name]).realize())
+            for name, weight in weights.items()
+        }
+
+    def state(self) -> State:
+        """Copies of the weights and of what is known of their gradients."""
+        weights, means, squares = (
+            {name: np.array(getattr(each, part).numpy()) for name, each in self._moments.items()} for part in ("weight", "mean", "square")
+        )
+        return State(weights=weights, means=means, squares=squares, steps=self._steps)
 
     def advance(self, learning_rate: float) -> Tensor:
         """Count a step. Returns what `update` needs for it: learning rate and both bias corrections [3]."""
@@ -84,7 +96,3 @@ def gradient_of(name: str, weight: Tensor) -> Tensor:
     if weight.grad is None:
         raise ValueError(f"the weight {name} has no gradient: the loss does not depend on it")
     return weight.grad
-
-
-def _zeros(weight: Tensor) -> Tensor:
-    return Tensor.zeros(*weight.shape).contiguous().realize()

@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -22,12 +23,15 @@ FLOOR = 0.1
 """The last learning rate as a share of the peak."""
 WARMUP_STEPS = 50
 MOST_STEPS = 10_000_000
+MOST_BATCHES = 10_000
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The trainer's settings. `data` is a file or folder (null: Python's standard library), `learning_rate` null: the recipe's.
 
-    The `_every` are in steps, 0: never but at the end.
+    The `_every` are in steps, 0: never but at the end. A step learns from `accumulate` batches. `precision` is a dtype's name (null:
+    what the device is best at). After `patience` evaluations without a lower held-out loss a run ends (0: never). Of its checkpoints the
+    last `keep_checkpoints` stay, and the best. `threads` on a CPU, null: as many as there are cores.
     """
 
     autostart: bool = True
@@ -39,11 +43,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     eval_every: int = 100
     sample_every: int = 250
     checkpoint_every: int = 250
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] | None = None
+    patience: int = 0
+    keep_checkpoints: int = 3
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run, ready to start."""
+    """One run, ready to start. `parent` is the hash of the JSON of the checkpoint whose weights it starts from."""
 
     run: str
     recipe: Recipe
@@ -52,14 +61,18 @@ class Plan:
     eval_every: int
     sample_every: int
     checkpoint_every: int
+    keep_checkpoints: int
+    threads: int | None = None
+    parent: str | None = None
 
 
-def make_plan(request: Start, settings: Settings) -> Plan:
-    """The run that `request` asks for; what it leaves out comes from the settings. Raises CommandRefused."""
-    try:
-        recipe = recipe_named(settings.recipe if request.recipe is None else request.recipe)
-    except UnknownRecipe as error:
-        raise CommandRefused("unknown_recipe", str(error)) from error
+def make_plan(request: Start, settings: Settings, parent: Recipe | None = None) -> Plan:
+    """The run that `request` asks for; what it leaves out comes from the settings. Raises CommandRefused.
+
+    `parent` is the recipe of the checkpoint that it is to start from.
+    """
+    recipe = _recipe(request.recipe or settings.recipe) if parent is None else parent
+    _refuse_unless(request.recipe in (None, recipe.name), f"the checkpoint is of the recipe {recipe.name}, not {request.recipe}")
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
     data = settings.data if request.data is None else request.data
@@ -67,6 +80,10 @@ def make_plan(request: Start, settings: Settings) -> Plan:
     _refuse_unless(1 <= steps <= MOST_STEPS, f"steps is {steps}: want 1 to {MOST_STEPS}")
     _refuse_unless(0 <= seed < 2**63, f"seed is {seed}: want 0 to 2^63 - 1")
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
+    _refuse_unless(1 <= settings.accumulate <= MOST_BATCHES, f"accumulate is {settings.accumulate}: want 1 to {MOST_BATCHES}")
+    _refuse_unless(settings.patience >= 0, f"patience is {settings.patience}: want 0 or more")
+    _refuse_unless(settings.threads is None or settings.threads >= 1, f"threads is {settings.threads}: want 1 or more")
+    _refuse_unless(settings.keep_checkpoints >= 1, f"keep_checkpoints is {settings.keep_checkpoints}: want 1 or more")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
     hyper = Hyperparameters(
@@ -83,13 +100,34 @@ def make_plan(request: Start, settings: Settings) -> Plan:
         weight_decay=WEIGHT_DECAY,
         clip_norm=CLIP_NORM,
         seed=seed,
+        accumulate=settings.accumulate,
+        precision=settings.precision or "auto",
+        patience=settings.patience,
     )
-    return Plan(new_run_id(), recipe, hyper, data, settings.eval_every, settings.sample_every, settings.checkpoint_every)
+    return Plan(
+        run=new_run_id(),
+        recipe=recipe,
+        hyper=hyper,
+        data=data,
+        eval_every=settings.eval_every,
+        sample_every=settings.sample_every,
+        checkpoint_every=settings.checkpoint_every,
+        keep_checkpoints=settings.keep_checkpoints,
+        threads=settings.threads,
+        parent=request.checkpoint,
+    )
 
 
 def new_run_id() -> str:
     """A name that sorts by time (UTC) and differs from others of the same second."""
     return f"run-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def _recipe(name: str) -> Recipe:
+    try:
+        return recipe_named(name)
+    except UnknownRecipe as error:
+        raise CommandRefused("unknown_recipe", str(error)) from error
 
 
 def _refuse_unless(condition: bool, message: str) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
+
+import structlog
 
 from agents.trainer import origin
 from agents.trainer.checkpoint import Saved
 from agents.trainer.plan import Plan
+from bus.errors import BusTimeout
 from bus.store import Stored
 from bus.topic import Topic
 from schemas import train
-from schemas.system import ARTIFACT, Artifact
+from schemas.system import ARTIFACT, REMOVED, Artifact, Removed
 
 T = TypeVar("T")
 
+FLUSH_TIMEOUT = 5.0
 END_PATIENCE = 0.1
 """Seconds; the end of the agent may not wait for a bus that takes nothing."""
+
+_log = structlog.get_logger()
 
 
 class Publish(Protocol):
@@ -32,6 +39,7 @@ class Report:
 
     run: str
     publish_event: Publish
+    flush_events: Callable[[float], None]
     _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -52,8 +60,18 @@ class Report:
         finally:
             self._lock.release()
 
+    def flush(self) -> bool:
+        """Wait until all that was said is in the log; False, said to the operator, where that takes too long."""
+        try:
+            self.flush_events(FLUSH_TIMEOUT)
+        except BusTimeout as error:
+            _log.warning("the log is behind: after a kill the run would go on from an earlier checkpoint", run=self.run, reason=str(error))
+            return False
+        return True
+
     def started(self, plan: Plan, dataset: train.Dataset, device: str) -> None:
         """Say what decides the run's result."""
+        commit, changed = origin.git_commit()
         event = train.RunStarted(
             hyperparameters=plan.hyper,
             dataset=dataset,
@@ -61,14 +79,22 @@ class Report:
             parameters=plan.recipe.parameters,
             flops_per_token=plan.recipe.flops_per_token,
             versions=origin.versions(),
-            git_commit=origin.git_commit(),
+            git_commit=commit,
+            git_changed=changed,
+            parent=plan.parent,
+            command_line=origin.command_line(),
         )
         self.publish(train.RUN_STARTED, event)
 
-    def saved(self, saved: Saved, final: bool) -> None:
+    def removed(self, digest: str, kind: str) -> None:
+        """Say that a file leaves the store."""
+        self.publish(REMOVED, Removed(hash=digest, kind=kind, reason="newer checkpoints took its place"))
+
+    def saved(self, saved: Saved, final: bool, best: bool) -> None:
         """Say that a checkpoint is in the store, and which files it is made of."""
-        weights, meta = saved.weights, saved.meta
+        weights, optimizer, meta = saved.weights, saved.optimizer, saved.meta
         self.publish(ARTIFACT, _artifact(weights, "checkpoint", None, []))
+        self.publish(ARTIFACT, _artifact(optimizer, "optimizer", None, [weights.hash]))
         self.publish(ARTIFACT, _artifact(meta, "checkpoint-meta", "application/json", [weights.hash]))
         event = train.Checkpoint(
             step=saved.content.step,
@@ -80,6 +106,8 @@ class Report:
             loss=saved.content.loss,
             heldout_loss=saved.content.heldout_loss,
             final=final,
+            optimizer_hash=optimizer.hash,
+            best=best,
         )
         self.publish(train.CHECKPOINT, event)
 

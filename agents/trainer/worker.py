@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import structlog
 
 from agents.trainer.compiler import NoDevice, open_device
 from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
+from agents.trainer.journal import Journal
 from agents.trainer.plan import Plan
 from agents.trainer.report import Publish, Report
+from agents.trainer.shelf import Shelf
 from bus.errors import BusError, CommandRefused
 from bus.lifecycle import AgentState
-from bus.store import Store
 from schemas import train
 
 if TYPE_CHECKING:
@@ -32,14 +36,16 @@ _log = structlog.get_logger()
 class Worker:
     """Owns the training thread; `publish` and `set_state` are called from it."""
 
-    store: Store
+    artifacts: Path
     publish: Publish
+    flush: Callable[[float], None]
     set_state: Callable[[AgentState, str | None], None]
     controls: Controls = field(default_factory=Controls)
     energy: EnergyMeter = field(default_factory=EnergyMeter)
     _state: Literal["idle", "busy", "done", "failed"] = "idle"
     _reason: str | None = None
     _plan: Plan | None = None
+    _journal: Journal | None = None
     _report: Report | None = None
     _run: Run | None = None  # the one whose weights are in memory
     _thread: threading.Thread | None = None
@@ -50,17 +56,17 @@ class Worker:
         self._thread.start()
 
     def close(self, patience: float) -> None:
-        """End the run after its present step; if that takes more than `patience` seconds, without it."""
+        """Suspend the run after its present step; if that takes more than `patience` seconds, as of its last checkpoint."""
         self.controls.close()
         if self._thread is None:
             return
         self._thread.join(patience)
-        if self._thread.is_alive() and self._report is not None:
-            self._report.end(train.RUN_COMPLETED, self._run.summary() if self._run else _NOTHING_DONE)
+        if self._thread.is_alive() and self._report is not None and self._run is not None:
+            self._report.end(train.RUN_SUSPENDED, self._run.suspended())
 
-    def start(self, plan: Plan) -> None:
-        """Begin a run; none may be in progress."""
-        self._plan, self._state, self._reason = plan, "busy", None
+    def start(self, plan: Plan, journal: Journal | None = None) -> None:
+        """Begin a run, or go on with the one of `journal`; none may be in progress."""
+        self._plan, self._state, self._reason, self._journal = plan, "busy", None, journal
         self.controls.start(plan)
 
     @property
@@ -120,34 +126,40 @@ class Worker:
             self._run.serve(order)
 
     def _train(self, plan: Plan) -> None:
-        self._report, self._run = Report(plan.run, self.publish), None
+        self._report, self._run = Report(plan.run, self.publish, self.flush), None
+        shelf = Shelf(self.artifacts, self._report, plan.keep_checkpoints)
         try:
-            self._run = self._prepared(plan, self._report)
+            if self._journal is not None:
+                shelf.open(msgspec.structs.replace(self._journal, deaths=self._journal.deaths + 1))
+            self._run = self._prepared(plan, shelf, self._report)
             self._run.execute()
             self._finish("done", "done", f"{plan.run}: {self._run.step} of {plan.hyper.steps} steps")
         except Exception as error:  # whatever ends a run is an event, and the agent goes on
             _log.error("the run failed", run=plan.run, exc_info=error)
-            self._report_failure(self._report, error)
+            self._report_failure(self._report, shelf, error)
             reason = f"{plan.run} failed: {type(error).__name__}: {error}"[:_MESSAGE]
             self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
 
-    def _prepared(self, plan: Plan, report: Report) -> Run:
+    def _prepared(self, plan: Plan, shelf: Shelf, report: Report) -> Run:
         device = open_device()
-        from agents.trainer.loop import Run  # tinygrad takes a second to import: not for who only asks for the status
+        from agents.trainer.implementations import precision_for  # tinygrad takes a second to import: not for who only asks for the status
+        from agents.trainer.loop import Run
 
-        return Run(plan, device, self.controls, self.energy, self.store, report)
+        settled = msgspec.structs.replace(plan.hyper, precision=precision_for(device, plan.hyper.precision))
+        self._plan = dataclasses.replace(plan, hyper=settled)
+        return Run(self._plan, device, self.controls, self.energy, shelf, report, self._journal)
 
-    def _report_failure(self, report: Report, error: Exception) -> None:
-        step = self._run.step if self._run else 0
+    def _report_failure(self, report: Report, shelf: Shelf, error: Exception) -> None:
+        step, good = self._run.step if self._run else 0, shelf.newest
+        message = str(error)[:_MESSAGE]
+        failed = train.RunFailed(step=step, error=type(error).__name__, message=message, checkpoint=good.weights if good else None)
         try:
-            report.end(train.RUN_FAILED, train.RunFailed(step=step, error=type(error).__name__, message=str(error)[:_MESSAGE]))
-        except BusError as trouble:
+            report.end(train.RUN_FAILED, failed)
+            shelf.end()
+        except (BusError, OSError) as trouble:
             _log.error("the failure could not be published", run=report.run, reason=str(trouble))
 
     def _finish(self, state: Literal["done", "failed"], agent_state: AgentState, reason: str) -> None:
         self._state, self._reason = state, reason
         if not self.controls.closed:
             self.set_state(agent_state, reason)
-
-
-_NOTHING_DONE = train.RunCompleted(outcome="stopped", steps=0, loss=None, heldout_loss=None, tokens=0, seconds=0.0, checkpoint=None)

@@ -65,3 +65,14 @@ def read_at(fd: int, offset: int, size: int) -> bytes:
             break
         data += more
     return data
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Gives `path` this content, whole or not at all, and returns when it is on the medium. One writer at a time. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        sync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)

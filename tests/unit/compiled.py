@@ -18,9 +18,13 @@ os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
 
 # ruff: noqa: E402  # tinygrad reads its environment when it is imported
+from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES
 from agents.trainer.compiler import open_device
+from agents.trainer.implementations import implementation_for
+from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
+from agents.trainer.state import State
 from schemas.train import Hyperparameters, Start
 
 DEVICE = open_device()
@@ -29,7 +33,13 @@ MICRO = RECIPES["micro"]
 
 def hyperparameters(steps: int = 1000, seed: int = 0, learning_rate: float | None = None) -> Hyperparameters:
     """Those of a run of `micro`."""
-    return make_plan(Start(recipe="micro", steps=steps, seed=seed, learning_rate=learning_rate), Settings()).hyper
+    settings = Settings(precision="float32")
+    return make_plan(Start(recipe="micro", steps=steps, seed=seed, learning_rate=learning_rate), settings).hyper
+
+
+def learner(hyper: Hyperparameters, state: State | None = None) -> Learner:
+    """One of `micro`, on this machine's device."""
+    return Learner(MICRO, hyper, implementation_for(DEVICE), state or State.begun(initial_weights(MICRO, hyper.seed)))
 
 
 def batch(seed: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from recorded import HASH, STARTED, Recording, checkpoint_data, completed_data, power_data, received, step_data
 
@@ -19,7 +20,7 @@ from agents.recorder.run_files import CURVE_COLUMNS
 from bus.log.compaction import compact
 from bus.log.records import Entry
 from bus.log.retention import thin
-from schemas import power, train
+from schemas import power, system, train
 
 
 @pytest.fixture
@@ -60,6 +61,63 @@ def test_the_files_of_a_run_are_its_events(tmp_path: Path, recording: Recording)
     assert (summary["outcome"], summary["seed"], summary["checkpoint_hash"], summary["dataset_hash"]) == ("finished", 7, HASH, HASH)
     assert summary["hyperparameters"]["recipe"] == "micro"
     assert (folder / "checkpoints" / "step-000003.safetensors").readlink() == Path("../../../store/ab/x")
+
+
+def test_a_run_that_goes_on_has_each_step_once(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    for step in range(1, 6):
+        recording.steps(step, step, "r1")
+    recording.add(train.RUN_RESUMED, train.RunResumed(step=3), run="r1")
+    for step in (4, 5):
+        recording.steps(step, step, "r1")
+    recording.add(train.RUN_SUSPENDED, train.RunSuspended(step=5), run="r1")
+
+    (folder,) = project(tmp_path)
+
+    summary = json.loads((folder / "run.json").read_text())
+    assert (summary["outcome"], summary["resumed"], summary["steps"]) == ("suspended", [3], 5)
+    assert [int(row["step"]) for row in csv.DictReader((folder / "loss_curve.csv").open())] == [1, 2, 3, 4, 5]
+    assert [json.loads(line)["step"] for line in (folder / "tinygrad.jsonl").open()] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_that_goes_on_from_its_beginning_has_each_step_once(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 2, "r1")
+    recording.add(train.RUN_RESUMED, train.RunResumed(step=0), run="r1")
+    recording.steps(1, 1, "r1")
+
+    (folder,) = project(tmp_path)
+
+    assert [int(row["step"]) for row in csv.DictReader((folder / "loss_curve.csv").open())] == [1]
+    assert json.loads((folder / "run.json").read_text())["outcome"] == "running"
+
+
+def test_a_checkpoint_that_left_the_store_is_listed_without_a_link(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.CHECKPOINT, checkpoint_data(3), run="r1")
+    recording.add(system.REMOVED, system.Removed(hash=HASH, kind="checkpoint", reason="newer ones"), run="r1")
+
+    (folder,) = project(tmp_path)
+
+    (entry,) = json.loads((folder / "run.json").read_text())["checkpoints"]
+    assert (entry["step"], entry["kept"]) == (3, False)
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-000003.json"]
+
+
+def test_a_runs_energy_is_that_of_its_steps_or_has_its_reason(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.STEP, msgspec.structs.replace(step_data(1), energy_reason="no reading covers it"), run="r1")
+    (folder,) = project(tmp_path)
+    assert json.loads((folder / "run.json").read_text())["energy"] == {
+        "joules": None, "tokens": 0, "joules_per_token": None, "source": None, "reason": "no reading covers it"
+    }  # fmt: skip
+
+    for step, joules in ((2, 3.0), (3, 5.0)):
+        recording.add(train.STEP, msgspec.structs.replace(step_data(step), joules=joules, energy_source="rapl"), run="r1")
+
+    project(tmp_path)
+    energy = json.loads((folder / "run.json").read_text())["energy"]
+    assert energy == {"joules": 8.0, "tokens": 32, "joules_per_token": 0.25, "source": "rapl", "reason": None}
 
 
 def test_the_fixed_paths_lead_to_the_newest_run(tmp_path: Path, recording: Recording) -> None:

@@ -1,5 +1,6 @@
 """A checkpoint comes back as it was saved, or is refused."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +10,18 @@ from compiled import MICRO, hyperparameters
 
 from agents.parts import safetensors
 from agents.parts.model import initial_weights
-from agents.trainer.checkpoint import BadCheckpoint, Content, Saved, load, save
+from agents.trainer.checkpoint import BadCheckpoint, Content, Saved, load, load_state, save
+from agents.trainer.state import State
 from bus.store import NotInStore, Store
 from schemas.train import Dataset
 
 WEIGHTS = initial_weights(MICRO, 0)
+STATE = State(
+    weights=WEIGHTS,
+    means={name: array + 1 for name, array in WEIGHTS.items()},
+    squares={name: array * array for name, array in WEIGHTS.items()},
+    steps=7,
+)
 DATASET = Dataset(
     path="/text", hash="0" * 64, tokenizer="bytes", vocabulary=256, files=2, training_tokens=9, heldout_tokens=1, split="by file"
 )
@@ -30,7 +38,7 @@ def saved(store: Store, run: str = "run-1") -> Saved:
         heldout_loss=None,
         versions={"tinygrad": "1"},
     )
-    return save(WEIGHTS, content, store)
+    return save(STATE, content, store)
 
 
 def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
@@ -42,6 +50,28 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert content == checkpoint.content
     assert weights.keys() == WEIGHTS.keys()
     assert all(np.array_equal(weights[name], array) for name, array in WEIGHTS.items())
+
+
+def test_the_optimisers_state_comes_back_to_the_bit(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    _, state = load_state(saved(store).meta.hash, store)
+
+    assert state.steps == 7
+    for part in ("weights", "means", "squares"):
+        kept, expected = getattr(state, part), getattr(STATE, part)
+        assert kept.keys() == expected.keys()
+        assert all(kept[name].tobytes() == array.tobytes() for name, array in expected.items())
+
+
+def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    cut = dataclasses.replace(STATE, means={**STATE.means, "lm_head.weight": np.zeros((1, 1), np.float32)})
+
+    checkpoint = save(cut, saved(store).content, store)
+
+    with pytest.raises(BadCheckpoint, match=r"moments .* see mean.lm_head.weight"):
+        load_state(checkpoint.meta.hash, store)
 
 
 def test_the_weights_file_is_one_that_other_libraries_read(tmp_path: Path) -> None:
@@ -79,7 +109,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     other = store.put(safetensors.encode({**WEIGHTS, "model.norm.weight": np.ones(31, np.float32)}, {}))
     meta = store.read(checkpoint.meta.hash).replace(checkpoint.weights.hash.encode(), other.hash.encode())
 
-    with pytest.raises(BadCheckpoint, match=r"not those of recipe micro: see model\.norm\.weight"):
+    with pytest.raises(BadCheckpoint, match=r"not float32 in the shapes of recipe micro: see model\.norm\.weight"):
         load(store.put(meta).hash, store)
 
 

@@ -20,7 +20,8 @@ from bus.wire import Envelope, to_event
 from schemas import system, train
 
 READS: dict[str, Topic[Any]] = {
-    topic.name: topic for topic in (system.ARTIFACT, train.RUN_STARTED, train.CHECKPOINT, train.RUN_COMPLETED, train.RUN_FAILED)
+    topic.name: topic
+    for topic in (system.ARTIFACT, system.REMOVED, train.RUN_STARTED, train.CHECKPOINT, train.RUN_COMPLETED, train.RUN_FAILED)
 }
 """What lineage is told by."""
 _META_LIMIT = 1 << 20  # bytes of a checkpoint's JSON that are parsed at most
@@ -58,6 +59,7 @@ class Lineage:
     undecodable: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
 
     def take(self, topic: str, envelope: Envelope) -> None:
         """One event of READS that is no replay."""
@@ -69,6 +71,8 @@ class Lineage:
         match event.data:
             case system.Artifact():
                 self._take_artifact(event)
+            case system.Removed():
+                self.removed.add(event.data.hash)
             case train.Checkpoint():
                 self.checkpoints.append(event)
             case train.RunStarted():
@@ -78,6 +82,7 @@ class Lineage:
 
     def _take_artifact(self, event: Event[system.Artifact]) -> None:
         """Equal bytes may be made more than once, but only in one place and of one size."""
+        self.removed.discard(event.data.hash)
         known = self.artifacts.setdefault(event.data.hash, event)
         if (known.data.size, known.data.path) != (event.data.size, event.data.path):
             self.contradictions.append(event.id)
@@ -91,7 +96,8 @@ class Lineage:
             yield Finding(kind="unexplained", where=event_id, what=what, mend="find out who published it")
         made = self._made()
         for event in self.artifacts.values():
-            for finding in (*_file(folder, event.data), *_origin(event.data, made)):
+            found = [] if event.data.hash in self.removed else _file(folder, event.data)
+            for finding in (*found, *_origin(event.data, made)):
                 self.broken.add(event.data.hash)
                 yield finding
         for checkpoint in self.checkpoints:
@@ -106,6 +112,7 @@ class Lineage:
             named={
                 "checkpoint": {each.data.hash for each in self.checkpoints},
                 "checkpoint-meta": {each.data.meta_hash for each in self.checkpoints},
+                "optimizer": {each.data.optimizer_hash for each in self.checkpoints if each.data.optimizer_hash},
             },
         )
 

@@ -1,0 +1,355 @@
+"""A run that was interrupted goes on to the bit where it stood, and keeps the checkpoints that it needs."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from compiled import MICRO, batch, hyperparameters, learner
+from test_trainer_run import NOTHING, refusal, started, until, worker_of
+
+from agents.trainer import journal
+from agents.trainer.checkpoint import load
+from agents.trainer.journal import Journal, Kept
+from agents.trainer.learner import Learner
+from agents.trainer.plan import Settings, make_plan
+from agents.trainer.retention import retained, superfluous
+from bus.errors import BusTimeout
+from bus.store import Store
+from bus.testing import FakeBus, Harness, run
+from schemas import train
+from schemas.system import ARTIFACT, REMOVED
+
+STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text")
+    for index in range(60):
+        (folder / f"{index}.txt").write_text(f"{index} quick brown foxes jump over {index + 1} lazy dogs.\n" * 10)
+    return folder
+
+
+@pytest.fixture
+def settings(text: Path) -> Settings:
+    return Settings(recipe="micro", steps=STEPS, data=str(text), eval_every=6, sample_every=0, checkpoint_every=6)
+
+
+def curve(*buses: FakeBus) -> dict[int, tuple[float, float, float]]:
+    """What decides a run's result, by step; a step that was said again must be the same."""
+    points: dict[int, tuple[float, float, float]] = {}
+    for step in (step for bus in buses for step in bus.published(train.STEP)):
+        point = (step.loss, step.grad_norm, step.learning_rate)
+        assert points.setdefault(step.step, point) == point, step.step
+    return points
+
+
+async def finished(folder: Path, settings: Settings) -> Harness:
+    """An agent whose run has ended."""
+    harness = await started(folder, settings)
+    await until(lambda: not worker_of(harness).busy)
+    return harness
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[int]:
+    """Let the training thread end after `step` as if the process were killed: without a word."""
+    learn = Learner.step
+
+    def held(self: Learner, *arguments: Any) -> tuple[float, float]:
+        if self._optimizer._steps == step:
+            raise SystemExit
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(Learner, "step", held)
+    yield step
+    monkeypatch.setattr(Learner, "step", learn)
+
+
+@pytest.fixture(scope="module")
+def unbroken(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[int, tuple[float, float, float]], str]:
+    """The curve and the last weights of a run that nothing interrupts."""
+    harness = run(finished(tmp_path_factory.mktemp("unbroken"), Settings(
+        recipe="micro", steps=STEPS, data=str(text), eval_every=6, sample_every=0, checkpoint_every=6)))  # fmt: skip
+    return curve(harness.bus), harness.bus.published(train.RUN_COMPLETED)[0].checkpoint or ""
+
+
+def test_an_agent_that_ends_suspends_its_run_and_the_next_goes_on_to_the_bit(
+    tmp_path: Path, settings: Settings, unbroken: tuple[dict[int, tuple[float, float, float]], str]
+) -> None:
+    async def scenario() -> None:
+        first = await started(tmp_path, settings)
+        await until(lambda: len(first.bus.published(train.STEP)) >= 8)
+        await first.stop()
+        (suspended,) = first.bus.published(train.RUN_SUSPENDED)
+        assert suspended.step == first.bus.published(train.STEP)[-1].step < STEPS
+        assert first.bus.published(train.RUN_COMPLETED) == []
+
+        second = await finished(tmp_path, settings)
+
+        checkpoint = first.bus.published(train.CHECKPOINT)[-1]
+        assert second.bus.published(train.RUN_RESUMED) == [train.RunResumed(step=suspended.step, checkpoint=checkpoint.hash)]
+        assert second.bus.published(train.RUN_STARTED) == []
+        assert {event.run for event in second.bus.events} == {first.bus.events[0].run}
+        assert curve(first.bus, second.bus) == unbroken[0]
+        assert second.bus.published(train.RUN_COMPLETED)[0].checkpoint == unbroken[1]
+
+    run(scenario())
+
+
+def test_a_run_goes_on_from_its_last_checkpoint_where_no_later_step_was_kept(
+    tmp_path: Path, settings: Settings, unbroken: tuple[dict[int, tuple[float, float, float]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill: the thread ends in step 15 without a word."""
+
+    async def scenario() -> None:
+        holding = stop_at(monkeypatch, 14)
+        next(holding)
+        first = await started(tmp_path, settings)
+        await until(lambda: len(first.bus.published(train.STEP)) == 14)
+        assert worker_of(first)._thread is not None
+        await asyncio.to_thread(worker_of(first)._thread.join, 10)
+        next(holding, None)
+
+        second = await finished(tmp_path, settings)
+
+        assert [resumed.step for resumed in second.bus.published(train.RUN_RESUMED)] == [12]
+        assert [step.step for step in second.bus.published(train.STEP)] == list(range(13, STEPS + 1))
+        assert curve(first.bus, second.bus) == unbroken[0]
+        assert second.bus.published(train.RUN_COMPLETED)[0].checkpoint == unbroken[1]
+        assert second.bus.published(train.RUN_COMPLETED)[0].seconds > 0
+
+    run(scenario())
+
+
+def test_a_run_that_was_stopped_or_is_over_is_not_gone_on_with(tmp_path: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        first = await started(tmp_path, settings)
+        await until(lambda: first.bus.published(train.STEP))
+        await first.call(train.STOP, NOTHING)
+        await until(lambda: not worker_of(first).busy)
+        await first.stop()
+
+        second = await started(tmp_path, msgspec.structs.replace(settings, autostart=False))
+
+        assert second.bus.states[-1][0] == "waiting"
+        await second.stop()
+
+    run(scenario())
+
+
+def test_data_that_changed_meanwhile_ends_the_run_with_the_reason(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for index in range(60):
+        (folder / f"{index}.txt").write_text("a line of text\n" * 20)
+    changing = msgspec.structs.replace(settings, data=str(folder), steps=10_000)
+
+    async def scenario() -> None:
+        first = await started(tmp_path, changing)
+        await until(lambda: first.bus.published(train.CHECKPOINT))
+        await first.stop()
+        (folder / "0.txt").write_text("another text\n" * 20)
+
+        second = await finished(tmp_path, changing)
+
+        (failed,) = second.bus.published(train.RUN_FAILED)
+        assert failed.error == "DataChanged" and "bring it back" in failed.message
+        assert journal.unfinished(tmp_path) is None
+
+    run(scenario())
+
+
+def test_a_run_that_kills_its_process_is_not_tried_for_ever(tmp_path: Path, settings: Settings) -> None:
+    planned = make_plan(train.Start(), settings)
+    dataset = run(finished(tmp_path / "other", settings)).bus.published(train.RUN_STARTED)[0].dataset
+    journal.write(Journal(plan=planned, dataset_hash=dataset.hash, deaths=journal.MOST_DEATHS), tmp_path)
+
+    harness = run(finished(tmp_path, settings))
+
+    (failed,) = harness.bus.published(train.RUN_FAILED)
+    assert failed.error == "CrashLoop"
+    assert journal.unfinished(tmp_path) is None
+
+
+def test_a_checkpoint_that_was_spoilt_gives_way_to_the_one_before(tmp_path: Path, settings: Settings) -> None:
+    endless = msgspec.structs.replace(settings, steps=10_000)
+
+    async def scenario() -> None:
+        first = await started(tmp_path, endless)
+        await until(lambda: len(first.bus.published(train.CHECKPOINT)) >= 2)
+        await first.stop()
+        present = journal.unfinished(tmp_path)
+        assert present is not None and len(present.resumable) >= 2
+        newest, before = present.resumable[:2]
+        assert newest.optimizer is not None
+        path = Store(tmp_path).path(newest.optimizer)
+        path.chmod(0o600)
+        path.write_bytes(b"spoilt")
+
+        second = await started(tmp_path, endless)
+        await until(lambda: second.bus.published(train.STEP))
+        await second.stop()
+
+        assert second.bus.published(train.RUN_RESUMED) == [train.RunResumed(step=before.step, checkpoint=before.weights)]
+
+    run(scenario())
+
+
+def test_a_journal_that_is_none_is_named_and_left_alone(tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "runs" / "run-1"
+    folder.mkdir(parents=True)
+    for damaged in (b"{", b"\xff" * 10, b" " * (journal.SIZE_LIMIT + 1)):
+        (folder / journal.NAME).write_bytes(damaged)
+        assert journal.unfinished(tmp_path) is None
+        assert "cannot be read" in capsys.readouterr().out
+
+
+def test_the_last_checkpoints_stay_and_the_best_and_the_rest_leaves_the_store(tmp_path: Path, settings: Settings) -> None:
+    keeping = msgspec.structs.replace(settings, keep_checkpoints=2, checkpoint_every=3, eval_every=3)
+
+    bus = run(finished(tmp_path, keeping)).bus
+
+    store, checkpoints = Store(tmp_path), bus.published(train.CHECKPOINT)
+    assert [each.step for each in checkpoints] == list(range(3, STEPS + 1, 3))
+    best = min(checkpoints, key=lambda each: each.heldout_loss or 9.0)
+    assert checkpoints[-1].best or best is not checkpoints[-1]
+    staying = {each.hash for each in checkpoints[-2:]} | {best.hash}
+    removed = {each.hash for each in bus.published(REMOVED)}
+    for each in checkpoints:
+        assert (each.hash in removed) == (each.hash not in staying)
+        assert (tmp_path / each.path).exists() == (each.hash in staying)
+        assert (tmp_path / each.meta_path).exists()
+    assert {each.hash for each in bus.published(ARTIFACT)} - removed == {
+        path.name for path in (tmp_path / "store").rglob("*") if path.is_file()
+    }
+    assert load(checkpoints[-1].meta_hash, store)
+
+
+def test_what_another_run_keeps_stays(tmp_path: Path, settings: Settings) -> None:
+    """The same seed makes the same files: the second run, which keeps less, must not take away the first one's."""
+    first = run(finished(tmp_path, settings)).bus
+
+    run(finished(tmp_path, msgspec.structs.replace(settings, keep_checkpoints=1)))
+
+    for kept in first.published(train.CHECKPOINT)[-3:]:
+        assert (tmp_path / kept.path).exists()
+
+
+def test_nothing_is_removed_or_relied_on_before_the_log_has_it(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def behind(self: FakeBus, timeout: float) -> None:
+        raise BusTimeout("the recorder is not there")
+
+    monkeypatch.setattr(FakeBus, "flush", behind)
+
+    bus = run(finished(tmp_path, msgspec.structs.replace(settings, keep_checkpoints=1))).bus
+
+    assert bus.published(REMOVED) == []
+    assert journal.unfinished(tmp_path) is None
+    assert not list((tmp_path / "runs").rglob(journal.NAME))
+    assert all((tmp_path / each.path).exists() for each in bus.published(train.CHECKPOINT))
+
+
+def kept(step: int, loss: float | None = None) -> Kept:
+    return Kept(step=step, weights=f"{step:064x}", meta=f"{step + 1000:064x}", optimizer=f"{step + 2000:064x}", heldout_loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("losses", "keep", "steps", "resumable"),
+    [
+        ([3.0, 2.0, 2.5, 2.6], 2, [2, 3, 4], [3, 4]),
+        ([3.0, 2.0, 1.0], 2, [2, 3], [2, 3]),
+        ([None, None, None], 1, [3], [3]),
+        ([2.0, 2.0, 3.0], 1, [1, 3], [3]),
+        ([], 3, [], []),
+    ],
+)
+def test_which_checkpoints_stay(losses: list[float | None], keep: int, steps: list[int], resumable: list[int]) -> None:
+    every = [kept(step, loss) for step, loss in enumerate(losses, 1)]
+
+    after = retained(every, keep)
+
+    assert [each.step for each in after] == steps
+    assert [each.step for each in after if each.optimizer] == resumable
+    assert set(superfluous(every, after)).isdisjoint(digest for each in after for digest in each.files)
+
+
+def test_a_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        harness = await finished(tmp_path, settings)
+        parent = harness.bus.published(train.CHECKPOINT)[-1]
+        learnt = harness.bus.published(train.STEP)[-1].loss
+
+        await harness.call(train.START, train.Start(checkpoint=parent.meta_hash, learning_rate=1e-4, steps=2))
+
+        await until(lambda: len(harness.bus.published(train.RUN_COMPLETED)) == 2)
+        assert harness.bus.published(train.RUN_STARTED)[-1].parent == parent.meta_hash
+        assert harness.bus.published(train.STEP)[-2].loss < learnt + 0.5
+        assert (await refusal(harness.call(train.START, train.Start(checkpoint=parent.hash))))[0] == "no_checkpoint"
+        assert (await refusal(harness.call(train.START, train.Start(checkpoint=parent.meta_hash, recipe="tiny"))))[0] == "bad_request"
+        await harness.stop()
+
+    run(scenario())
+
+
+def test_gradients_of_several_batches_are_those_of_one_that_holds_them_all() -> None:
+    whole = batch()
+    halves = [tuple(np.ascontiguousarray(part[at : at + 2]) for part in whole) for at in (0, 2)]
+    hyper = hyperparameters()
+    at_once, in_parts = learner(hyper), learner(msgspec.structs.replace(hyper, accumulate=2))
+
+    for _ in range(4):  # the third is the first that is replayed from what was captured
+        expected = at_once.step([whole], 0.01)
+        assert in_parts.step(halves, 0.01) == pytest.approx(expected, rel=1e-4)  # type: ignore[arg-type]  # halves of a pair are a pair
+
+    weights, summed = at_once.state().weights, in_parts.state().weights
+    assert max(float(np.abs(weights[name] - summed[name]).max()) for name in weights) < 2e-3
+
+
+def test_a_run_ends_early_when_held_out_text_gets_no_better(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
+    monkeypatch.setattr(Learner, "loss", lambda *_: next(losses))
+
+    bus = run(finished(tmp_path, msgspec.structs.replace(settings, eval_every=2, patience=2))).bus
+
+    (completed,) = bus.published(train.RUN_COMPLETED)
+    assert (completed.outcome, completed.steps) == ("finished", 8)
+    assert completed.reason == "no lower held-out loss than 2 in 2 evaluations"
+    assert [each.best for each in bus.published(train.EVAL)] == [True, True, False, False]
+    assert bus.published(train.CHECKPOINT)[-1].final
+
+
+def test_a_run_that_diverges_falls_back_on_its_last_good_checkpoint(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Learner.step
+
+    def spoilt(self: Learner, *arguments: Any) -> tuple[float, float]:
+        loss, norm = learn(self, *arguments)
+        return (loss, float("inf")) if self._optimizer._steps == 9 else (loss, norm)
+
+    monkeypatch.setattr(Learner, "step", spoilt)
+
+    async def scenario() -> None:
+        harness = await finished(tmp_path, settings)
+        (failed,) = harness.bus.published(train.RUN_FAILED)
+        good = harness.bus.published(train.CHECKPOINT)[-1]
+        assert (failed.error, failed.step, failed.checkpoint) == ("Diverged", 6, good.hash)
+        assert "step 9 has a loss of" in failed.message
+        assert journal.unfinished(tmp_path) is None
+        sampled = await harness.call(train.SAMPLE, train.Sample(length=2))
+        assert sampled.step == 6
+        await harness.stop()
+
+    run(scenario())
+
+
+def test_the_facts_of_a_run_are_in_its_first_event(tmp_path: Path, settings: Settings) -> None:
+    (begun,) = run(finished(tmp_path, settings)).bus.published(train.RUN_STARTED)
+
+    assert begun.command_line and begun.git_commit and begun.git_changed in (True, False)
+    assert begun.hyperparameters.precision == "float32"
+    assert (begun.parameters, begun.flops_per_token) == (MICRO.parameters, MICRO.flops_per_token)
