@@ -130,6 +130,19 @@ def test_a_link_in_the_place_of_an_artifact_is_found(recorded: Recorded, tmp_pat
     assert kinds(recorded.findings()) == ["changed"]
 
 
+def test_an_artifact_that_left_the_store_with_an_event_is_not_missed_until_it_is_made_again(tmp_path: Path) -> None:
+    for name, again, expected in (("removed", False, []), ("again", True, ["missing"])):
+        recorded = Recorded(tmp_path / name)
+        digest = recorded.add_checkpoint()
+        recorded.add(system.REMOVED, system.Removed(hash=digest, kind="checkpoint", reason="newer ones"), run="r1")
+        Store(recorded.artifacts).remove(digest)
+        if again:
+            recorded.add_artifact(b"weights")
+            Store(recorded.artifacts).remove(digest)
+        recorded.add(train.RUN_STARTED, STARTED, run="r1")
+        assert kinds(recorded.findings()) == expected
+
+
 def test_a_replayed_artifact_explains_nothing(recorded: Recorded, tmp_path: Path) -> None:
     stored = Store(tmp_path).put(b"x")
     artifact = system.Artifact(hash=stored.hash, size=stored.size, kind="onnx", path=stored.path)
