@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.trainer.data.corpus import BadData
 from schemas.train import Dataset
 
 FILE_LIMIT = 64 << 20
@@ -25,10 +26,6 @@ HELD_OUT = 20
 VOCABULARY = 256
 
 Tokens = NDArray[np.uint8]
-
-
-class BadData(ValueError):
-    """A file or folder that cannot be trained on; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
