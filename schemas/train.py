@@ -31,7 +31,11 @@ class Hyperparameters(Struct, frozen=True, kw_only=True):
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens."""
+    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens and in bytes of text.
+
+    `bytes_per_token` is over the held-out text, `separator` the token after each document, `tokenizer_hash` the SHA-256 of the
+    tokenizer.json (null: a token is a byte), `manifest` that of the JSON which lists every file with its own.
+    """
 
     path: str
     hash: str
@@ -41,6 +45,13 @@ class Dataset(Struct, frozen=True, kw_only=True):
     training_tokens: int
     heldout_tokens: int
     split: str
+    documents: int | None = None
+    training_bytes: int | None = None
+    heldout_bytes: int | None = None
+    bytes_per_token: float | None = None
+    separator: int | None = None
+    tokenizer_hash: Sha256 | None = None
+    manifest: Sha256 | None = None
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import structlog
 
 from agents.trainer import checkpoint, origin
 from agents.trainer.controls import Controls, SampleOrder
-from agents.trainer.data.text import Corpus, held_out_batches, read_corpus, training_batches
+from agents.trainer.data.whole import Corpus, held_out_batches, read_corpus, training_batches
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Batch, Learner

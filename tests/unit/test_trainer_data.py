@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.trainer.data import text as data
+from agents.trainer.data import whole as data
 from agents.trainer.data.corpus import BadData
-from agents.trainer.data.text import corpus_hash, held_out_batches, is_held_out, read_corpus, standard_library, training_batches
+from agents.trainer.data.whole import corpus_hash, held_out_batches, is_held_out, read_corpus, standard_library, training_batches
 
 CONTEXT = 16
 
