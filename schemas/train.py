@@ -144,13 +144,18 @@ class RunFailed(Struct, frozen=True, kw_only=True):
 
 
 class Start(Struct, frozen=True, kw_only=True):
-    """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder."""
+    """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder.
+
+    `vocabulary` is for `bpe`: how many tokens it is to have.
+    """
 
     recipe: RecipeName | None = None
     steps: int | None = None
     seed: int | None = None
     data: str | None = None
     learning_rate: float | None = None
+    tokenizer: Literal["bytes", "bpe"] | None = None
+    vocabulary: int | None = None
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class Trainer(Agent):
 
     def __init__(self, bus: Bus, settings: plan.Settings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
-        self.worker = Worker(Store(artifacts), self.publish, self.set_state)
+        self.worker = Worker(Store(artifacts), artifacts.parent / "cache" / "datasets", self.publish, self.set_state)
 
     def start(self) -> None:
         self.declare("training", "real", "tinygrad computes every loss and weight; the device is named by train.run.started")

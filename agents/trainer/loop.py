@@ -6,15 +6,18 @@ import itertools
 import math
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
 from agents.trainer import checkpoint, origin
 from agents.trainer.controls import Controls, SampleOrder
-from agents.trainer.data.whole import Corpus, held_out_batches, read_corpus, training_batches
+from agents.trainer.data.corpus import Batch, Corpus
+from agents.trainer.data.files import Progress
+from agents.trainer.data.text import open_text
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.implementations import implementation_for
-from agents.trainer.learner import Batch, Learner
+from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan
 from agents.trainer.report import Report
 from agents.trainer.sampling import generate
@@ -25,9 +28,6 @@ from schemas import train
 COMPILING_STEPS = 2
 PROGRESS_SECONDS = 10.0
 """Between two lines for the operator; who wants each step follows the events."""
-EVAL_BATCHES = 16
-"""Held-out batches that one evaluation averages over."""
-
 
 _log = structlog.get_logger()
 
@@ -45,6 +45,7 @@ class Run:
     controls: Controls
     energy: EnergyMeter
     store: Store
+    cache: Path
     report: Report
     step: int = 0
     loss: float | None = None
@@ -60,14 +61,15 @@ class Run:
     def execute(self) -> None:
         """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
         plan, hyper = self.plan, self.plan.hyper
-        self._corpus = read_corpus(plan.data, hyper.context)
+        self._corpus = open_text(
+            plan.data, plan.tokenizer, self.cache, self._show_reading, batch=hyper.batch, context=hyper.context, seed=hyper.seed
+        )
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self.report.started(plan, self._corpus.dataset, self.device)
         self._learner = Learner(plan.recipe, hyper, implementation_for(self.device))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
-        batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
         while self.step < hyper.steps and self._may_step():
-            self._learn(next(batches))
+            self._learn(self._corpus.training_batch(self.step))
             if self._due(plan.eval_every):
                 self._evaluate()
             if self._due(plan.sample_every):
@@ -80,12 +82,13 @@ class Run:
 
     def sample(self, request: train.Sample) -> train.Sampled:
         """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
-        tokens = generate(self._learner.logits, self.plan.hyper.context, request.prompt.encode(), request.temperature, request.seed)
+        prompt = self._corpus.encode(request.prompt)
+        tokens = generate(self._learner.logits, self.plan.hyper.context, prompt, request.temperature, request.seed)
         wanted = itertools.takewhile(lambda _: not self.controls.closed, itertools.islice(tokens, request.length))
         sampled = train.Sampled(
             step=self.step,
             prompt=request.prompt,
-            text=bytes(wanted).decode(errors="replace"),
+            text=self._corpus.decode(list(wanted)),
             temperature=request.temperature,
             seed=request.seed,
         )
@@ -166,11 +169,19 @@ class Run:
         left = "" if self.remaining_seconds is None else f", {self.remaining_seconds / 60:.1f} minutes left"
         _log.info(f"step {self.step} of {steps}{left}", loss=round(self.loss or 0.0, 3), tokens_s=round(self.tokens_per_second or 0.0))
 
+    def _show_reading(self, progress: Progress) -> None:
+        """One line for the operator, every ten seconds."""
+        now = time.monotonic()
+        if now - self._shown >= PROGRESS_SECONDS:
+            self._shown = now
+            _log.info(f"{progress.stage}: {progress.done >> 20} of {progress.total >> 20} MiB")
+
     def _evaluate(self) -> None:
-        hyper = self.plan.hyper
-        loss = self._learner.loss(held_out_batches(self._corpus.held_out, hyper.batch, hyper.context, EVAL_BATCHES))
+        batches = list(self._corpus.held_out_batches())
+        loss = self._learner.loss(batches)
         self._heldout = self.step, loss
-        event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
+        bits = loss / math.log(2) / self._corpus.bytes_per_token
+        event = train.Eval(step=self.step, loss=loss, bits_per_byte=bits, tokens=len(batches) * self._tokens_per_step)
         self.report.publish(train.EVAL, event)
         _log.info("held-out text", loss=round(loss, 3), step=self.step)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
 from agents.parts.recipes import Recipe, UnknownRecipe, recipe_named
+from agents.trainer.data.tokens import Choice
 from bus.errors import CommandRefused
 from schemas.train import Hyperparameters, Start
 
@@ -22,12 +24,17 @@ FLOOR = 0.1
 """The last learning rate as a share of the peak."""
 WARMUP_STEPS = 50
 MOST_STEPS = 10_000_000
+BYTES = 256
+"""Tokens of the bytes tokenizer."""
+BPE_TOKENS = 4096
+"""Tokens of a BPE for a recipe that was made for bytes; another recipe's own vocabulary stays."""
+MOST_TOKENS = 1 << 18
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The trainer's settings. `data` is a file or folder (null: Python's standard library), `learning_rate` null: the recipe's.
 
-    The `_every` are in steps, 0: never but at the end.
+    The `_every` are in steps, 0: never but at the end. `vocabulary` is that of `bpe`.
     """
 
     autostart: bool = True
@@ -36,6 +43,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     seed: int = 0
     data: str | None = None
     learning_rate: float | None = None
+    tokenizer: Literal["bytes", "bpe"] = "bytes"
+    vocabulary: int | None = None
     eval_every: int = 100
     sample_every: int = 250
     checkpoint_every: int = 250
@@ -49,6 +58,7 @@ class Plan:
     recipe: Recipe
     hyper: Hyperparameters
     data: str | None
+    tokenizer: Choice
     eval_every: int
     sample_every: int
     checkpoint_every: int
@@ -69,6 +79,7 @@ def make_plan(request: Start, settings: Settings) -> Plan:
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
+    recipe, tokenizer = _with_tokenizer(recipe, request, settings)
     hyper = Hyperparameters(
         recipe=recipe.name,
         steps=steps,
@@ -84,7 +95,20 @@ def make_plan(request: Start, settings: Settings) -> Plan:
         clip_norm=CLIP_NORM,
         seed=seed,
     )
-    return Plan(new_run_id(), recipe, hyper, data, settings.eval_every, settings.sample_every, settings.checkpoint_every)
+    return Plan(new_run_id(), recipe, hyper, data, tokenizer, settings.eval_every, settings.sample_every, settings.checkpoint_every)
+
+
+def _with_tokenizer(recipe: Recipe, request: Start, settings: Settings) -> tuple[Recipe, Choice]:
+    """The tokenizer that is asked for, and the recipe with its vocabulary. Raises CommandRefused."""
+    kind = settings.tokenizer if request.tokenizer is None else request.tokenizer
+    asked = settings.vocabulary if request.vocabulary is None and kind == settings.tokenizer else request.vocabulary
+    if kind == "bytes":
+        _refuse_unless(asked in (None, BYTES), f"vocabulary is {asked}: bytes are {BYTES} tokens; for more of them, tokenizer is bpe")
+        return recipe, Choice("bytes")
+    usual = recipe.vocabulary if recipe.vocabulary != BYTES else BPE_TOKENS
+    vocabulary = usual if asked is None else asked
+    _refuse_unless(BYTES < vocabulary <= MOST_TOKENS, f"vocabulary is {vocabulary}: want {BYTES + 1} to {MOST_TOKENS} for bpe")
+    return replace(recipe, vocabulary=vocabulary), Choice("bpe", vocabulary)
 
 
 def new_run_id() -> str:

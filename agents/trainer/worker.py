@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -30,9 +31,10 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Worker:
-    """Owns the training thread; `publish` and `set_state` are called from it."""
+    """Owns the training thread; `publish` and `set_state` are called from it. Prepared data is kept in the folder `cache`."""
 
     store: Store
+    cache: Path
     publish: Publish
     set_state: Callable[[AgentState, str | None], None]
     controls: Controls = field(default_factory=Controls)
@@ -135,7 +137,7 @@ class Worker:
         device = open_device()
         from agents.trainer.loop import Run  # tinygrad takes a second to import: not for who only asks for the status
 
-        return Run(plan, device, self.controls, self.energy, self.store, report)
+        return Run(plan, device, self.controls, self.energy, self.store, self.cache, report)
 
     def _report_failure(self, report: Report, error: Exception) -> None:
         step = self._run.step if self._run else 0

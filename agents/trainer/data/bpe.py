@@ -11,7 +11,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from agents.trainer.data.tokens import END, Ids
 
-SAMPLE = 32 << 20
+SAMPLE = 16 << 20
 """Bytes of training text, from its start, that a tokenizer is trained on."""
 
 
