@@ -39,15 +39,17 @@ document = st.lists(st.binary(max_size=40), max_size=4)
     texts=st.lists(document, max_size=8),
     shard=st.integers(1, 64),
     waiting=st.integers(1, 100),
+    waiting_parts=st.integers(1, 10),
     vocabulary=st.sampled_from([256, 5000, 70_000]),
 )
 def test_what_was_written_is_read_from_any_place(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[list[bytes]], shard: int, waiting: int, vocabulary: int
+    tmp_path_factory: pytest.TempPathFactory, texts: list[list[bytes]], shard: int, waiting: int, waiting_parts: int, vocabulary: int
 ) -> None:
     folder, tokenizer = tmp_path_factory.mktemp("shards"), Numbers(vocabulary)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD", shard)
         patch.setattr(shards, "WAITING", waiting)
+        patch.setattr(shards, "WAITING_PARTS", waiting_parts)
         writer = Writer(folder, "training", tokenizer)
         for parts in texts:
             writer.add(Document(0, parts))

@@ -18,10 +18,11 @@ SAMPLE = 16 << 20
 class Bpe:
     """A trained tokenizer. What a text says about END is text: only documents end with the token."""
 
+    name = "bpe"
+
     def __init__(self, file: bytes) -> None:
         """Raises ValueError where `file` is no tokenizer.json that trains here."""
-        # Said aloud, it keeps the library from warning whenever the process starts another; those run other programs at once.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        _use_all_cores()
         self.file = file
         self._tokenizer = tokenizers.Tokenizer.from_str(file.decode())
         self._tokenizer.encode_special_tokens = True
@@ -29,14 +30,7 @@ class Bpe:
         if separator is None:
             raise ValueError(f"this tokenizer.json has no token {END}")
         self.separator = separator
-
-    @property
-    def name(self) -> str:
-        return "bpe"
-
-    @property
-    def vocabulary(self) -> int:
-        return self._tokenizer.get_vocab_size()
+        self.vocabulary = self._tokenizer.get_vocab_size()
 
     def encode(self, texts: Sequence[bytes]) -> list[Ids]:
         encoded = self._tokenizer.encode_batch_fast([text.decode() for text in texts], add_special_tokens=False)
@@ -48,7 +42,7 @@ class Bpe:
 
 def train(texts: Sequence[bytes], vocabulary: int) -> Bpe:
     """A tokenizer of `vocabulary` tokens, fewer where the texts have not that many pairs to merge."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    _use_all_cores()
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -60,3 +54,8 @@ def train(texts: Sequence[bytes], vocabulary: int) -> Bpe:
     )
     tokenizer.train_from_iterator((text.decode() for text in texts), trainer, length=len(texts))
     return Bpe(tokenizer.to_str(pretty=True).encode())
+
+
+def _use_all_cores() -> None:
+    """Said aloud, it also keeps the library from warning whenever this process starts another: those run other programs at once."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

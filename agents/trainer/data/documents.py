@@ -46,7 +46,7 @@ def documents(file: File) -> Iterator[Document]:
         case "jsonl":
             yield from (_document(text) for text in _lines(file))
         case "parquet":
-            from agents.trainer.data.parquet import texts  # half of a second and 60 MB: only for who has such a file
+            from agents.trainer.data.parquet import texts  # a large library: only for who has such a file
 
             yield from (_document(_visible(text, f"{file.name} row {row}")) for row, text in enumerate(texts(file), 1))
 

@@ -169,7 +169,7 @@ def _must_fit(files: list[File], choice: Choice, cache: Path) -> None:
 def _size_of_text(file: File) -> int:
     if file.kind != "parquet":
         return file.size
-    from agents.trainer.data.parquet import size_of_text  # half of a second and 60 MB: only for who has such a file
+    from agents.trainer.data.parquet import size_of_text  # a large library: only for who has such a file
 
     return size_of_text(file)
 

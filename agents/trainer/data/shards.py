@@ -18,6 +18,8 @@ SHARD = 256 << 20
 """Bytes of a shard; only the last one of a part is smaller."""
 WAITING = 1 << 20
 """Bytes of text that are encoded at once."""
+WAITING_PARTS = 1 << 16
+"""Parts of documents, and their ends, that are encoded at once; texts may be short."""
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -45,11 +47,11 @@ class Writer:
     def add(self, document: Document) -> None:
         """Write one document; one without text leaves nothing. Raises OSError, and BadData where it cannot be read."""
         before = self._bytes
-        for text in document.parts:
+        for text in filter(None, document.parts):
             self._waiting.append(text)
             self._bytes += len(text)
             self._waiting_size += len(text)
-            if self._waiting_size >= WAITING:
+            if self._waiting_size >= WAITING or len(self._waiting) >= WAITING_PARTS:
                 self._encode()
         if self._bytes > before:
             self._waiting.append(None)
