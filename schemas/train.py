@@ -38,7 +38,11 @@ class Hyperparameters(Struct, frozen=True, kw_only=True):
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens."""
+    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens and in bytes of text.
+
+    `bytes_per_token` is over the held-out text, `separator` the token after each document, `tokenizer_hash` the SHA-256 of the
+    tokenizer.json (null: a token is a byte), `manifest` that of the JSON which lists every file with its own.
+    """
 
     path: str
     hash: str
@@ -48,6 +52,13 @@ class Dataset(Struct, frozen=True, kw_only=True):
     training_tokens: int
     heldout_tokens: int
     split: str
+    documents: int | None = None
+    training_bytes: int | None = None
+    heldout_bytes: int | None = None
+    bytes_per_token: float | None = None
+    separator: int | None = None
+    tokenizer_hash: Sha256 | None = None
+    manifest: Sha256 | None = None
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):
@@ -177,6 +188,7 @@ class Start(Struct, frozen=True, kw_only=True):
     """Begin a run. What is left out comes from the recipe and the agent's settings. `data` is a file or folder.
 
     `checkpoint` is the hash of a checkpoint's JSON (`meta_hash`): the run starts from its weights, and with its recipe.
+    `vocabulary` is for `bpe`: how many tokens it is to have.
     """
 
     recipe: RecipeName | None = None
@@ -185,6 +197,8 @@ class Start(Struct, frozen=True, kw_only=True):
     data: str | None = None
     learning_rate: float | None = None
     checkpoint: Sha256 | None = None
+    tokenizer: Literal["bytes", "bpe"] | None = None
+    vocabulary: int | None = None
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ TOPICS: dict[str, Topic[Any]] = {
         train.RUN_FAILED,
         train.RUN_SUSPENDED,
         train.RUN_RESUMED,
+        system.ARTIFACT,
         system.REMOVED,
         power.SAMPLE,
     )

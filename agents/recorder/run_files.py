@@ -26,6 +26,8 @@ STEP_FILES: dict[str, Callable[[str], int]] = {
     "tinygrad.jsonl": lambda line: int(msgspec.json.decode(line)["step"]),
 }
 """Files with a line for each step, and how the step is read off one; the columns' names stand before the first."""
+FACTS = {"dataset-manifest": "dataset.json", "tokenizer": "tokenizer.json"}
+"""Artifacts of a run that are linked from its folder, by kind: the list of files that it has read, and its tokenizer."""
 POWER = "sys_power.jsonl"
 """The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
 
@@ -74,6 +76,8 @@ class RunFiles:
                 self._add_checkpoint(event.data)
             case system.Removed():
                 self._drop_checkpoint(event.data)
+            case system.Artifact(kind=kind) if kind in FACTS:
+                _link(self.folder / FACTS[kind], event.data.path)
             case _:
                 self._turn(event)
 
@@ -157,9 +161,7 @@ class RunFiles:
 
     def _add_checkpoint(self, checkpoint: train.Checkpoint) -> None:
         for path, suffix in ((checkpoint.path, ".safetensors"), (checkpoint.meta_path, ".json")):
-            link = self.folder / "checkpoints" / f"step-{checkpoint.step:06d}{suffix}"
-            link.unlink(missing_ok=True)
-            link.symlink_to(Path("../../..") / path)
+            _link(self.folder / "checkpoints" / f"step-{checkpoint.step:06d}{suffix}", Path("..", path))
         entry = CheckpointEntry(
             step=checkpoint.step,
             hash=checkpoint.hash,
@@ -199,6 +201,12 @@ class RunFiles:
         temporary = self._new("run.json")
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.summary), indent=2) + b"\n")
         temporary.replace(self.folder / "run.json")
+
+
+def _link(link: Path, path: str | Path) -> None:
+    """A link in a run's folder to a file of the store; `path` is relative to `artifacts/`."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("../..", path))
 
 
 def _cut(file: TextIO, step_of: Callable[[str], int], last: int) -> None:

@@ -7,9 +7,8 @@ import math
 from importlib.metadata import version
 from pathlib import Path
 
-from agents.parts.recipes import Recipe
 from agents.trainer import plan
-from agents.trainer.checkpoint import BadCheckpoint, read_meta
+from agents.trainer.checkpoint import BadCheckpoint, Content, read_meta
 from agents.trainer.journal import Journal, unfinished
 from agents.trainer.worker import Worker
 from bus.agent import Agent, Bus, answers, on
@@ -48,7 +47,7 @@ class Trainer(Agent):
 
     def __init__(self, bus: Bus, settings: plan.Settings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
-        self.worker = Worker(artifacts, self.publish, bus.flush, self.set_state)
+        self.worker = Worker(artifacts, artifacts.parent / "cache" / "datasets", self.publish, bus.flush, self.set_state)
 
     def start(self) -> None:
         self.declare("training", "real", "tinygrad computes every loss and weight; the device is named by train.run.started")
@@ -108,12 +107,12 @@ class Trainer(Agent):
     def _start(self, request: train.Start) -> train.Run:
         return self._launch(plan.make_plan(request, self.settings, self._parent(request)))
 
-    def _parent(self, request: train.Start) -> Recipe | None:
-        """The recipe of the checkpoint that a run is to start from. Raises CommandRefused."""
+    def _parent(self, request: train.Start) -> Content | None:
+        """The checkpoint that a run is to start from. Raises CommandRefused."""
         if request.checkpoint is None:
             return None
         try:
-            return read_meta(request.checkpoint, Store(self.artifacts)).content.recipe
+            return read_meta(request.checkpoint, Store(self.artifacts)).content
         except (NotInStore, BadCheckpoint) as error:
             raise CommandRefused("no_checkpoint", f"{error}: want the meta_hash of a train.checkpoint") from error
 

@@ -12,13 +12,11 @@ from tinygrad.tensor import Tensor
 
 from agents.parts.model import Llama
 from agents.parts.recipes import Recipe
+from agents.trainer.data.corpus import Batch
 from agents.trainer.implementations import Implementation
 from agents.trainer.optimizer import AdamW, gradient_of
 from agents.trainer.state import State
 from schemas.train import Hyperparameters
-
-Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Tokens [batch, context] and the token that follows each."""
 
 
 class Learner:
@@ -102,6 +100,5 @@ def _context(training: bool) -> Context:
     return Context(TRAINING=int(training), PARALLEL=0)
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, Tensor]:
-    tokens, targets = batch
-    return Tensor(tokens).realize(), Tensor(targets).realize()
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [Tensor(array).realize() for array in batch]

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -13,13 +14,16 @@ from agents.parts.model import initial_weights
 from agents.trainer import origin
 from agents.trainer.checkpoint import Content
 from agents.trainer.controls import Controls, SampleOrder
-from agents.trainer.corpus import Corpus, open_corpus
+from agents.trainer.data.corpus import BadData, Corpus
+from agents.trainer.data.files import Progress as Reading
+from agents.trainer.data.opening import open_corpus
 from agents.trainer.energy import Energy, EnergyMeter
+from agents.trainer.errors import CrashLoop, DataChanged, Diverged, Interrupted
 from agents.trainer.implementations import implementation_for
 from agents.trainer.journal import MOST_DEATHS, Journal
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan
-from agents.trainer.progress import Progress
+from agents.trainer.progress import Preparation, Progress
 from agents.trainer.report import Report
 from agents.trainer.sampling import generate
 from agents.trainer.schedule import learning_rate
@@ -28,18 +32,6 @@ from agents.trainer.state import State, Weights
 from schemas import train
 
 _log = structlog.get_logger()
-
-
-class Diverged(ArithmeticError):
-    """The loss is no number any more: the learning rate is too high for this text."""
-
-
-class DataChanged(ValueError):
-    """A run cannot go on: its data is no longer what it began with."""
-
-
-class CrashLoop(RuntimeError):
-    """A run ended its process too often to be tried again."""
 
 
 @dataclass(slots=True)
@@ -54,6 +46,7 @@ class Run:
     controls: Controls
     energy: EnergyMeter
     shelf: Shelf
+    cache: Path
     report: Report
     journal: Journal | None = None
     step: int = 0
@@ -64,6 +57,7 @@ class Run:
     _stale: int = 0  # evaluations since then
     _seconds_before: float = 0.0  # of the run's earlier lives
     _began: float = field(default_factory=time.monotonic)
+    _preparation: Preparation = field(default_factory=Preparation)
     _progress: Progress = field(init=False)
     _corpus: Corpus = field(init=False)
     _learner: Learner = field(init=False)
@@ -74,7 +68,7 @@ class Run:
     def execute(self) -> None:
         """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
         plan = self.plan
-        self._corpus = open_corpus(plan)
+        self._corpus = open_corpus(plan, self.cache, self._show_reading)
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self._learner = self._learner_of(self._begin() if self.journal is None else self._resume(self.journal))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
@@ -130,10 +124,19 @@ class Run:
         """Estimate for the steps that are left."""
         return self._progress.remaining_seconds(self.step)
 
+    def _show_reading(self, reading: Reading) -> None:
+        """Raises Interrupted where the run is to end before it has begun."""
+        if self.controls.stopping:
+            raise Interrupted("told to stop while its data was prepared")
+        self._preparation.show(reading)
+
     def _begin(self) -> State:
         """Say that the run begins, and give what it starts from."""
         plan, dataset = self.plan, self._corpus.dataset
         self.report.started(plan, dataset, self.device)
+        self.shelf.put(self._corpus.manifest(), "dataset-manifest", [dataset.hash])
+        if self._corpus.tokenizer_file is not None:
+            self.shelf.put(self._corpus.tokenizer_file, "tokenizer", [dataset.hash])
         self.shelf.open(Journal(plan=plan, dataset_hash=dataset.hash))
         return State.begun(self._first_weights())
 
@@ -167,8 +170,16 @@ class Run:
         return loaded.state
 
     def _first_weights(self) -> Weights:
+        """Raises BadData where they belong to another tokenizer."""
         plan = self.plan
-        return self.shelf.weights(plan.parent) if plan.parent else initial_weights(plan.recipe, plan.hyper.seed)
+        if plan.parent is None:
+            return initial_weights(plan.recipe, plan.hyper.seed)
+        content, weights = self.shelf.load(plan.parent)
+        if content.dataset.tokenizer_hash != self._corpus.dataset.tokenizer_hash:
+            raise BadData(
+                "the checkpoint has learnt another tokenizer's tokens: this data makes one of its own; train on the data it was made of"
+            )
+        return weights
 
     def _learner_of(self, state: State) -> Learner:
         return Learner(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from agents.parts.recipes import Recipe, UnknownRecipe, recipe_named
+from agents.trainer.checkpoint import Content
+from agents.trainer.data.tokens import Choice
 from bus.errors import CommandRefused
 from schemas.train import Hyperparameters, Start
 
@@ -24,6 +26,11 @@ FLOOR = 0.1
 WARMUP_STEPS = 50
 MOST_STEPS = 10_000_000
 MOST_BATCHES = 10_000
+BYTES = 256
+"""Tokens of the bytes tokenizer."""
+BPE_TOKENS = 4096
+"""Tokens of a BPE for a recipe that was made for bytes; another recipe's own vocabulary stays."""
+MOST_TOKENS = 1 << 18
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -32,6 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     The `_every` are in steps, 0: never but at the end. A step learns from `accumulate` batches. `precision` is a dtype's name (null:
     what the device is best at). After `patience` evaluations without a lower held-out loss a run ends (0: never). Of its checkpoints the
     last `keep_checkpoints` stay, and the best. `threads` on a CPU, null: as many as there are cores.
+    `vocabulary` is that of `bpe`.
     """
 
     autostart: bool = True
@@ -40,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     seed: int = 0
     data: str | None = None
     learning_rate: float | None = None
+    tokenizer: Literal["bytes", "bpe"] = "bytes"
+    vocabulary: int | None = None
     eval_every: int = 100
     sample_every: int = 250
     checkpoint_every: int = 250
@@ -58,6 +68,7 @@ class Plan:
     recipe: Recipe
     hyper: Hyperparameters
     data: str | None
+    tokenizer: Choice
     eval_every: int
     sample_every: int
     checkpoint_every: int
@@ -66,12 +77,12 @@ class Plan:
     parent: str | None = None
 
 
-def make_plan(request: Start, settings: Settings, parent: Recipe | None = None) -> Plan:
+def make_plan(request: Start, settings: Settings, parent: Content | None = None) -> Plan:
     """The run that `request` asks for; what it leaves out comes from the settings. Raises CommandRefused.
 
-    `parent` is the recipe of the checkpoint that it is to start from.
+    `parent` is the checkpoint that it is to start from: its recipe and kind of tokenizer are the run's.
     """
-    recipe = _recipe(request.recipe or settings.recipe) if parent is None else parent
+    recipe = _recipe(request.recipe or settings.recipe) if parent is None else parent.recipe
     _refuse_unless(request.recipe in (None, recipe.name), f"the checkpoint is of the recipe {recipe.name}, not {request.recipe}")
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
@@ -86,6 +97,10 @@ def make_plan(request: Start, settings: Settings, parent: Recipe | None = None) 
     _refuse_unless(settings.keep_checkpoints >= 1, f"keep_checkpoints is {settings.keep_checkpoints}: want 1 or more")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
+    if parent is None:
+        recipe, tokenizer = _with_tokenizer(recipe, request, settings)
+    else:
+        tokenizer = Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
     hyper = Hyperparameters(
         recipe=recipe.name,
         steps=steps,
@@ -109,6 +124,7 @@ def make_plan(request: Start, settings: Settings, parent: Recipe | None = None) 
         recipe=recipe,
         hyper=hyper,
         data=data,
+        tokenizer=tokenizer,
         eval_every=settings.eval_every,
         sample_every=settings.sample_every,
         checkpoint_every=settings.checkpoint_every,
@@ -116,6 +132,19 @@ def make_plan(request: Start, settings: Settings, parent: Recipe | None = None) 
         threads=settings.threads,
         parent=request.checkpoint,
     )
+
+
+def _with_tokenizer(recipe: Recipe, request: Start, settings: Settings) -> tuple[Recipe, Choice]:
+    """The tokenizer that is asked for, and the recipe with its vocabulary. Raises CommandRefused."""
+    kind = settings.tokenizer if request.tokenizer is None else request.tokenizer
+    asked = settings.vocabulary if request.vocabulary is None and kind == settings.tokenizer else request.vocabulary
+    if kind == "bytes":
+        _refuse_unless(asked in (None, BYTES), f"vocabulary is {asked}: bytes are {BYTES} tokens; for more of them, tokenizer is bpe")
+        return recipe, Choice("bytes")
+    usual = recipe.vocabulary if recipe.vocabulary != BYTES else BPE_TOKENS
+    vocabulary = usual if asked is None else asked
+    _refuse_unless(BYTES < vocabulary <= MOST_TOKENS, f"vocabulary is {vocabulary}: want {BYTES + 1} to {MOST_TOKENS} for bpe")
+    return replace(recipe, vocabulary=vocabulary), Choice("bpe", vocabulary)
 
 
 def new_run_id() -> str:

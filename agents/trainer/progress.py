@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from agents.trainer.data.files import Progress as Reading
+
 SECONDS = 10.0
 """Between two lines for the operator; who wants each step follows the events."""
 WIDTH = 24
@@ -57,6 +59,20 @@ class Progress:
         remaining = "" if left is None else f", {left / 60:.1f} minutes left"
         line = f"step {step} of {self.steps}{remaining} {sparkline(self._losses)}"
         _log.info(line.rstrip(), loss=round(loss, 3), tokens_s=round(tokens_per_second))
+
+
+@dataclass(slots=True)
+class Preparation:
+    """How far the preparation of data is, for the operator."""
+
+    _shown: float = field(default_factory=time.monotonic)
+
+    def show(self, reading: Reading) -> None:
+        """Tell the operator every ten seconds; what takes less is not worth a line."""
+        now = time.monotonic()
+        if now - self._shown >= SECONDS:
+            self._shown = now
+            _log.info(f"{reading.stage}: {reading.done >> 20} of {reading.total >> 20} MiB")
 
 
 def sparkline(values: list[float], width: int = WIDTH) -> str:

@@ -86,6 +86,11 @@ class Report:
         )
         self.publish(train.RUN_STARTED, event)
 
+    def artifact(self, stored: Stored, kind: str, media_type: str | None, parents: list[str]) -> None:
+        """Say that a file is in the store."""
+        artifact = Artifact(hash=stored.hash, size=stored.size, kind=kind, path=stored.path, parents=parents, media_type=media_type)
+        self.publish(ARTIFACT, artifact)
+
     def removed(self, digest: str, kind: str) -> None:
         """Say that a file leaves the store."""
         self.publish(REMOVED, Removed(hash=digest, kind=kind, reason="newer checkpoints took its place"))
@@ -93,9 +98,9 @@ class Report:
     def saved(self, saved: Saved, final: bool, best: bool) -> None:
         """Say that a checkpoint is in the store, and which files it is made of."""
         weights, optimizer, meta = saved.weights, saved.optimizer, saved.meta
-        self.publish(ARTIFACT, _artifact(weights, "checkpoint", None, []))
-        self.publish(ARTIFACT, _artifact(optimizer, "optimizer", None, [weights.hash]))
-        self.publish(ARTIFACT, _artifact(meta, "checkpoint-meta", "application/json", [weights.hash]))
+        self.artifact(weights, "checkpoint", None, [])
+        self.artifact(optimizer, "optimizer", None, [weights.hash])
+        self.artifact(meta, "checkpoint-meta", "application/json", [weights.hash])
         event = train.Checkpoint(
             step=saved.content.step,
             hash=weights.hash,
@@ -110,7 +115,3 @@ class Report:
             best=best,
         )
         self.publish(train.CHECKPOINT, event)
-
-
-def _artifact(stored: Stored, kind: str, media_type: str | None, parents: list[str]) -> Artifact:
-    return Artifact(hash=stored.hash, size=stored.size, kind=kind, path=stored.path, parents=parents, media_type=media_type)

@@ -1,8 +1,8 @@
-"""Text from a decoder: one byte after the other, drawn from its logits by a seeded generator."""
+"""Text from a decoder: one token after the other, drawn from its logits by a seeded generator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,15 @@ Logits = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 """Logits [context, vocabulary] after each of the tokens [context]."""
 
 
-def generate(logits: Logits, context: int, prompt: bytes, temperature: float, seed: int) -> Iterator[int]:
-    """Endless tokens after `prompt`, of which the last `context` count. Temperature 0 takes the likeliest each time."""
+def generate(logits: Logits, context: int, prompt: Sequence[int], temperature: float, seed: int) -> Iterator[int]:
+    """Endless tokens after `prompt`, of which the last `context` count. Temperature 0 takes the likeliest each time.
+
+    Raises ValueError for an empty prompt: a decoder says what follows something.
+    """
+    if not prompt:
+        raise ValueError("a prompt of no tokens: nothing can follow it")
     generator = np.random.default_rng(seed)
-    text = list((prompt or b"\n")[-context:])  # a decoder says what follows something: nothing at all is a new line
+    text = list(prompt[-context:])
     while True:
         window = np.zeros(context, np.int32)  # later positions do not act on earlier ones, so zeros may stand there
         window[: len(text)] = text

@@ -62,9 +62,13 @@ class Shelf:
                 _log.error("a checkpoint cannot be read: the one before it is taken", step=kept.step, reason=str(error))
         return None
 
-    def weights(self, meta_hash: str) -> Weights:
-        """Those of another run's checkpoint. Raises NotInStore, BadSafetensors, BadCheckpoint."""
-        return checkpoint.load(meta_hash, self._store)[1]
+    def load(self, meta_hash: str) -> tuple[Content, Weights]:
+        """Another run's checkpoint. Raises NotInStore, BadSafetensors, BadCheckpoint."""
+        return checkpoint.load(meta_hash, self._store)
+
+    def put(self, data: bytes, kind: str, parents: list[str]) -> None:
+        """Keep a JSON file that the run is made of, and say so. Raises OSError."""
+        self.report.artifact(self._store.put(data), kind, "application/json", parents)
 
     def save(self, state: State, content: Content, seconds: float, final: bool) -> None:
         """Put a checkpoint into the store, `seconds` into the run, and let go what it makes superfluous. Raises OSError, BusError."""

@@ -15,6 +15,7 @@ import structlog
 from agents.trainer.compiler import NoDevice, open_device
 from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
+from agents.trainer.errors import Interrupted
 from agents.trainer.journal import Journal
 from agents.trainer.plan import Plan
 from agents.trainer.report import Publish, Report
@@ -34,9 +35,10 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Worker:
-    """Owns the training thread; `publish` and `set_state` are called from it."""
+    """Owns the training thread; `publish` and `set_state` are called from it. Prepared data is kept in the folder `cache`."""
 
     artifacts: Path
+    cache: Path
     publish: Publish
     flush: Callable[[float], None]
     set_state: Callable[[AgentState, str | None], None]
@@ -138,7 +140,10 @@ class Worker:
             _log.error("the run failed", run=plan.run, exc_info=error)
             self._report_failure(self._report, shelf, error)
             reason = f"{plan.run} failed: {type(error).__name__}: {error}"[:_MESSAGE]
-            self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
+            if isinstance(error, Interrupted):
+                self._finish("done", "done", f"{plan.run}: stopped before it began")
+            else:
+                self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
 
     def _prepared(self, plan: Plan, shelf: Shelf, report: Report) -> Run:
         device = open_device()
@@ -147,7 +152,7 @@ class Worker:
 
         settled = msgspec.structs.replace(plan.hyper, precision=precision_for(device, plan.hyper.precision))
         self._plan = dataclasses.replace(plan, hyper=settled)
-        return Run(self._plan, device, self.controls, self.energy, shelf, report, self._journal)
+        return Run(self._plan, device, self.controls, self.energy, shelf, self.cache, report, self._journal)
 
     def _report_failure(self, report: Report, shelf: Shelf, error: Exception) -> None:
         step, good = self._run.step if self._run else 0, shelf.newest

@@ -100,6 +100,7 @@ def test_an_agent_that_ends_suspends_its_run_and_the_next_goes_on_to_the_bit(
     run(scenario())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_goes_on_from_its_last_checkpoint_where_no_later_step_was_kept(
     tmp_path: Path, settings: Settings, unbroken: tuple[dict[int, tuple[float, float, float]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

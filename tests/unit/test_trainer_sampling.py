@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import islice
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from agents.trainer.sampling import draw, generate
@@ -32,8 +33,9 @@ def test_a_prompt_longer_than_the_context_is_continued_from_its_end() -> None:
     assert bytes(islice(generate(counting, CONTEXT, b"0123456789abcdef", 0.0, 0), 3)) == b"ghi"
 
 
-def test_without_a_prompt_a_line_begins() -> None:
-    assert next(generate(counting, CONTEXT, b"", 0.0, 0)) == ord("\n") + 1
+def test_nothing_follows_a_prompt_of_no_tokens() -> None:
+    with pytest.raises(ValueError, match="no tokens"):
+        next(generate(counting, CONTEXT, [], 0.0, 0))
 
 
 def test_the_seed_decides() -> None:

@@ -133,8 +133,8 @@ class Lineage:
             yield Finding(kind="unexplained", where=meta.data.path, what=what, mend=_AGAIN)
 
     def _end(self, run: str, event: Event[train.RunCompleted] | Event[train.RunFailed]) -> Iterator[Finding]:
-        """Whether a run that ended began, and left the weights that it names."""
-        if run not in self.runs:
+        """Whether a run that ended began, and left the weights that it names. One may fail before it begins: there is no such data."""
+        if run not in self.runs and not (isinstance(event.data, train.RunFailed) and event.data.step == 0):
             yield _rootless(event.id, f"ends the run {run or '(none)'}")
         if isinstance(event.data, train.RunCompleted) and event.data.checkpoint not in (None, *self.artifacts):
             what = f"no artifact.created has its checkpoint {event.data.checkpoint}"

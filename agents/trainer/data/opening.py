@@ -1,0 +1,16 @@
+"""What a run learns from, opened: one place that says which recipe reads what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents.trainer.data.corpus import Corpus
+from agents.trainer.data.files import Report
+from agents.trainer.data.text import open_text
+from agents.trainer.plan import Plan
+
+
+def open_corpus(plan: Plan, cache: Path, report: Report) -> Corpus:
+    """The data of a run, prepared in the folder `cache` where it is not yet. Raises BadData, OSError, and what `report` raises."""
+    hyper = plan.hyper
+    return open_text(plan.data, plan.tokenizer, cache, report, batch=hyper.batch, context=hyper.context, seed=hyper.seed)
