@@ -1,4 +1,5 @@
-"""The plain files of one run, written from its events: run.json, loss_curve.csv, tinygrad.jsonl, sys_power.jsonl, checkpoints/.
+"""The plain files of one run, written from its events: run.json, loss_curve.csv, heldout_loss.csv, tinygrad.jsonl, sys_power.jsonl,
+checkpoints/. From them curve.py draws loss_curve.png.
 
 Every file is a projection of the log: writing it again from the same events gives the same bytes. Power readings expire, though,
 and a disk may spoil anything: where the log has lost some of a run, the lines that a file has stay.
@@ -7,7 +8,7 @@ and a disk may spoil anything: where the log has lost some of a run, the lines t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -21,6 +22,8 @@ from schemas import power, train
 SUMMARY_STEPS = 10
 """Steps after which run.json is written anew while a run goes on."""
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
+HELDOUT_COLUMNS = ("step", "loss", "bits_per_byte", "tokens")
+CURVE, HELDOUT, PICTURE = "loss_curve.csv", "heldout_loss.csv", "loss_curve.png"
 POWER = "sys_power.jsonl"
 """The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
 
@@ -79,10 +82,11 @@ class RunFiles:
             link.unlink()
         self.summary = _begin(event.run, event)
         self._has_lost = has_lost
-        self._files = {name: self._new(name).open("w", newline="") for name in ("loss_curve.csv", "tinygrad.jsonl", POWER)}
+        self._files = {name: self._new(name).open("w", newline="") for name in (CURVE, HELDOUT, "tinygrad.jsonl", POWER)}
         self._shown = False
         self._summarised = 0
-        self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
+        self._files[CURVE].write(",".join(CURVE_COLUMNS) + "\n")
+        self._files[HELDOUT].write(",".join(HELDOUT_COLUMNS) + "\n")
 
     @property
     def run(self) -> str:
@@ -101,6 +105,7 @@ class RunFiles:
             case power.Sample():
                 _write_line(self._files[POWER], {"time": event.time, **msgspec.to_builtins(event.data)})
             case train.Eval():
+                self._files[HELDOUT].write(_row(event.data, HELDOUT_COLUMNS))
                 self.summary.heldout_loss = event.data.loss
             case train.Checkpoint():
                 self._add_checkpoint(event.data)
@@ -153,7 +158,7 @@ class RunFiles:
         return self.folder / f".{name}.new"
 
     def _add_step(self, step: train.Step) -> None:
-        self._files["loss_curve.csv"].write(",".join(repr(getattr(step, column)) for column in CURVE_COLUMNS) + "\n")
+        self._files[CURVE].write(_row(step, CURVE_COLUMNS))
         line = {
             "step": step.step,
             "step_ms": step.seconds * 1e3,
@@ -219,6 +224,10 @@ def _begin(run: str, event: Event[train.RunStarted]) -> RunSummary:
         git_commit=started.git_commit,
         parent=started.parent,
     )
+
+
+def _row(data: Struct, columns: Sequence[str]) -> str:
+    return ",".join(repr(getattr(data, column)) for column in columns) + "\n"
 
 
 def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON holds
