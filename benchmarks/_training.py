@@ -145,7 +145,13 @@ def environment(folder: Path, name: str) -> dict[str, str]:
     """As many threads for each as cores may be used, and caches of its own."""
     cache = folder / f"cache of {name}"
     threads = {variable: str(THREADS) for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    caches = {"XDG_CACHE_HOME": "", "CACHEDB": "tinygrad.db", "ZIG_GLOBAL_CACHE_DIR": "zig", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+    caches = {
+        "XDG_CACHE_HOME": "",
+        "CACHEDB": "tinygrad.db",
+        "ZIG_GLOBAL_CACHE_DIR": "zig",
+        "TORCHINDUCTOR_CACHE_DIR": "inductor",
+        "TRITON_CACHE_DIR": "triton",
+    }
     return threads | {variable: str(cache / place) for variable, place in caches.items()}
 
 

@@ -1,6 +1,7 @@
 """Draws `loss_curve.png` from a run's other files: `python -m agents.recorder.curve FOLDER...`, a process of its own.
 
-matplotlib takes a second to import and 50 MB, and the recorder shall pay neither. The same files give the same bytes.
+matplotlib takes a second to import and 50 MB, and the recorder shall pay neither. The same files give the same bytes. The process ends
+with its standard input, a pipe from whoever started it.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Drawer:
         self._asked.put(None)
         self._thread.join(CLOSE_SECONDS)
         self._cancelled.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         asked: list[Path | None] = []
