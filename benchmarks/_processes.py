@@ -51,10 +51,17 @@ class Child:
             raise ChildFailed(f"{self.name} {'ended' if readable else f'said nothing for {timeout} s'}:\n{self._written()}")
         return msgspec.json.decode(line, type=type_)
 
+    def tell(self, line: str) -> None:
+        """Raises ChildFailed."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{line}\n".encode())
+        except BrokenPipeError as error:
+            raise ChildFailed(f"{self.name} ended:\n{self._written()}") from error
+
     def go(self) -> None:
         """Let it begin."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
+        self.tell("go")
 
     def cpu_seconds(self) -> float:
         """User and system time of all its threads so far."""
@@ -92,7 +99,7 @@ class Stage:
     def serve(self, servers: list[Server]) -> None:
         """Start the servers, each when the one before is up. Raises ChildFailed."""
         for server in servers:
-            child = self._start(server.name, server.command, server.environment, speaks=False)
+            child = self.start(server.name, server.command, server.environment, speaks=False)
             deadline = time.monotonic() + START_TIMEOUT
             while not server.is_up():
                 child.check()
@@ -103,12 +110,12 @@ class Stage:
     def perform(self, name: str, job: Job) -> Child:
         """Start a role; it waits for `go`. Subscribers come before their publishers."""
         command = [sys.executable, "-m", "benchmarks.contenders.child", msgspec.json.encode(job).decode()]
-        return self._start(name, command, {}, speaks=True)
+        return self.start(name, command, {}, speaks=True)
 
     def cpu_seconds(self) -> dict[str, float]:
         return {child.name: child.cpu_seconds() for child in self.children}
 
-    def _start(self, name: str, command: list[str], environment: Mapping[str, str], *, speaks: bool) -> Child:
+    def start(self, name: str, command: list[str], environment: Mapping[str, str], *, speaks: bool) -> Child:
         child = Child(name, command, environment, self._folder, speaks)
         self.children.append(child)
         return child

@@ -1,74 +1,62 @@
-"""How fast the trainer is: tokens a second of `tiny`, and its FLOP/s beside the machine's matrix peak as numpy reaches it on one core."""
+"""How fast the trainer is beside PyTorch: `./dev bench train`. `--quick` shows in a minute that it works, not how fast.
+
+Same weights, same text, same machine, as many threads for each as there are cores. Every contender is a process of its own; they take
+turns, so that all of them meet the same machine, and what is printed are medians of the rounds.
+"""
 
 from __future__ import annotations
 
-import itertools
-import os
+import argparse
+import signal
+import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tinygrad's CPU device has one thread as well
-
-import numpy as np
-
-from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES
-from agents.trainer.compiler import open_device
-from agents.trainer.implementations import implementation_for
-from agents.trainer.learner import Learner
-from agents.trainer.plan import Settings, make_plan
-from agents.trainer.state import State
-from benchmarks._results import Figures, report
-from schemas.train import Start
+from benchmarks import _training_figures as figures
+from benchmarks._judge import NoJudge, find_judge
+from benchmarks._results import FOLDER, Figures, save, show
+from benchmarks._training import THREADS, Plan, Trained, train_in_turns
 
-RECIPE = "tiny"
-ROUNDS = 5
-STEPS = 20
-MATRIX = 1024
+FULL = Plan(recipes=("tiny", "small"), rounds=7, seconds=4.0, agreeing=20, product=2048, compiled=True)
+QUICK = Plan(recipes=("micro",), rounds=2, seconds=0.1, agreeing=3, product=256, compiled=False)
 
 
 def main() -> None:
-    began = time.perf_counter()
-    device = open_device()
-    recipe, hyper = RECIPES[RECIPE], make_plan(Start(recipe=RECIPE), Settings()).hyper
-    learner = Learner(recipe, hyper, implementation_for(device), State.begun(initial_weights(recipe, hyper.seed)))
-    generator = np.random.default_rng(0)
-    shape = (hyper.batch, hyper.context)
-    batches = itertools.repeat([(generator.integers(0, 256, shape).astype(np.int32), generator.integers(0, 256, shape).astype(np.int32))])
-    learner.step(next(batches), 1e-3)
-    first_step = time.perf_counter() - began
-    learner.step(next(batches), 1e-3)  # the second step is still captured, not replayed
-    rows: list[Figures] = []
-    for number in range(ROUNDS):
-        peak = matrix_peak(generator)
-        seconds = timed(lambda: learner.step(next(batches), 1e-3), STEPS)
-        tokens = hyper.batch * hyper.context / seconds
-        flops = tokens * recipe.flops_per_token
-        rows.append(
-            {
-                "round": number + 1,
-                "tokens/s": tokens,
-                "GFLOP/s": flops / 1e9,
-                "numpy peak GFLOP/s": peak / 1e9,
-                "share of peak": flops / peak,
-                "first step s": first_step,
-            }
-        )
-    report("train", rows)
+    parser = argparse.ArgumentParser(prog="./dev bench train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a recipe for tests, a few steps, and no torch.compile")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the JSON goes (default: benchmarks/results/train.json)")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # which ends the contenders
+    output = options.output or FOLDER / ("train-quick.json" if options.quick else "train.json")
+    try:
+        measure(QUICK if options.quick else FULL, find_judge(), output)
+    except NoJudge as reason:
+        sys.exit(f"train: {reason}")
 
 
-def timed(action: Callable[[], object], times: int) -> float:
-    """Mean seconds of one call."""
-    began = time.perf_counter()
-    for _ in range(times):
-        action()
-    return (time.perf_counter() - began) / times
-
-
-def matrix_peak(generator: np.random.Generator) -> float:
-    """FLOP/s of a product of two float32 matrices."""
-    a, b = (generator.standard_normal((MATRIX, MATRIX)).astype(np.float32) for _ in range(2))
-    return 2 * MATRIX**3 / timed(lambda: a @ b, 10)
+def measure(plan: Plan, judge: Path, output: Path) -> None:
+    """Run the whole plan, print its tables, and write them to `output`."""
+    began = time.monotonic()
+    tables: dict[str, list[Figures]] = {title: [] for title in figures.TITLES}
+    missing: list[str] = []
+    runs: dict[str, Trained] = {}
+    for recipe in (RECIPES[name] for name in plan.recipes):
+        runs, left_out = train_in_turns(recipe, plan, judge)
+        missing += left_out
+        tables["speed"] += figures.speed(recipe, runs, plan.product)
+        tables["start"] += figures.start(recipe, runs)
+        tables["agreement"] += figures.agreement(recipe, runs)
+        tables["products"] += figures.products(recipe, runs, plan.product)
+    for title, rows in tables.items():
+        sys.stdout.write(f"\n{figures.TITLES[title]}\n")
+        show(rows)
+    for reason in missing:
+        sys.stderr.write(f"left out: {reason}\n")
+    versions = {name: trained.last.versions for name, trained in runs.items()}
+    output.parent.mkdir(exist_ok=True)
+    seconds = time.monotonic() - began
+    save(output, **tables, threads=THREADS, versions=versions, missing=missing, rounds=plan.rounds, seconds=seconds)
 
 
 if __name__ == "__main__":

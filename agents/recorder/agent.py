@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from agents.recorder import past
 from agents.recorder.committer import Committer
 from agents.recorder.compactor import Compactor
+from agents.recorder.drawing import Drawer
 from agents.recorder.intake import Intake
 from agents.recorder.pages import PLACE_SECONDS, Pages
 from agents.recorder.projections import Projector
@@ -92,7 +93,8 @@ class Recorder(Agent):
             high_water_mark=RECEIVE_MARK,
         )
         subscriber.await_ready(self.client.publisher, 5.0)
-        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self._on_projector, self._on_damage)
+        self.drawer = Drawer(self.artifacts)
+        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self.drawer.ask, self._on_projector, self._on_damage)
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
@@ -120,6 +122,7 @@ class Recorder(Agent):
         has_ended = await asyncio.to_thread(self.compactor.close)
         self.intake.end((self.name, self.client.publisher.epoch))  # synced with the log's end
         await asyncio.to_thread(self.recording.close, rewrite=has_ended)
+        await asyncio.to_thread(self.drawer.close)
 
     @every(seconds=PLACE_SECONDS / 2)
     def forget_places(self) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 
+from agents.recorder.drawing import draw
 from agents.recorder.expired import has_expired
-from agents.recorder.run_files import POWER, RunFiles
+from agents.recorder.run_files import CURVE, HELDOUT, PICTURE, POWER, RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.log.errors import DamagedSegment
@@ -40,8 +41,10 @@ TOPICS: dict[str, Topic[Any]] = {
 """What run files are made of."""
 LINKS = {
     "train/run.json": "run.json",
-    "train/loss_curve.csv": "loss_curve.csv",
-    "train/sys_power.jsonl": "sys_power.jsonl",
+    "train/loss_curve.csv": CURVE,
+    "train/loss_curve.png": PICTURE,
+    "train/heldout_loss.csv": HELDOUT,
+    "train/sys_power.jsonl": POWER,
     "train/checkpoints": "checkpoints",
     "metrics/tinygrad.jsonl": "tinygrad.jsonl",
 }
@@ -59,12 +62,13 @@ _log = structlog.get_logger()
 class Projection:
     """Feeds events in log order to the files of the run that they belong to. With `only`, other runs are left alone.
 
-    `finished` collects the runs that ended, `newest` is the run that began last. Whoever reads the log for it sets `is_damaged`
-    where that was damaged since.
+    `finished` collects the runs that ended, `undrawn` the folders whose loss curve is to be drawn: at a checkpoint, and at a run's end.
+    `newest` is the run that began last. Whoever reads the log for it sets `is_damaged` where that was damaged since.
     """
 
     def __init__(self, artifacts: Path, only: str | None = None) -> None:
         self.finished: list[RunFiles] = []
+        self.undrawn: set[Path] = set()
         self.newest: str | None = None
         self.is_damaged = False
         self._artifacts = artifacts
@@ -106,6 +110,7 @@ class Projection:
     def _begin(self, event: Event[train.RunStarted]) -> None:
         if self._open is not None:
             self._open.interrupt()
+            self.undrawn.add(self._open.folder)
             self._open = None
         self.newest = event.run
         self._begun = self._reached
@@ -120,6 +125,8 @@ class Projection:
     def _add(self, files: RunFiles, event: Event[Any]) -> None:  # Any: one of TOPICS
         if isinstance(event.data, power.Sample) or event.run == files.run:
             files.add(event)
+        if isinstance(event.data, train.Checkpoint | train.RunCompleted | train.RunFailed) and event.run == files.run:
+            self.undrawn.add(files.folder)
         if isinstance(event.data, train.RunCompleted | train.RunFailed) and event.run == files.run:
             files.close()
             self.finished.append(files)
@@ -133,8 +140,9 @@ def say_damage(damage: DamagedSegment) -> None:
 class Projector:
     """Keeps the newest run's files up with the log, on a thread of its own.
 
-    `on_finished` is called with each run whose files are complete, `on_error` with what keeps them from being written, and with
-    None when they are again, `on_damage` each time that a damaged place of the log is met: they are made of what lies around it.
+    `on_finished` is called with each run whose files are complete, `on_curve` with each folder whose loss curve is to be drawn, `on_error`
+    with what keeps files from being written, and with None when they are again, `on_damage` each time that a damaged place of the log
+    is met: they are made of what lies around it.
     """
 
     def __init__(
@@ -142,12 +150,14 @@ class Projector:
         artifacts: Path,
         log: Log,
         on_finished: Callable[[RunFiles], None],
+        on_curve: Callable[[Path], None],
         on_error: Callable[[Exception | None], None],
         on_damage: OnDamage = say_damage,
     ) -> None:
         self._artifacts = artifacts
         self._log = log
         self._on_finished = on_finished
+        self._on_curve = on_curve
         self._on_error = on_error
         self._on_damage = on_damage
         self._projection = Projection(artifacts)
@@ -218,6 +228,9 @@ class Projector:
                 self._cursor = self._advance(end)
             self._projection.flush()
             finished, self._projection.finished = self._projection.finished, []
+            undrawn, self._projection.undrawn = self._projection.undrawn, set()
+        for folder in undrawn:
+            self._on_curve(folder)
         for files in finished:
             self._on_finished(files)
 
@@ -262,6 +275,8 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
         link_newest(artifacts, projection.newest)
+    if folders:
+        draw(artifacts, list(folders.values()))
     return list(folders.values())
 
 

@@ -1,4 +1,5 @@
-"""The plain files of one run, written from its events: run.json, loss_curve.csv, tinygrad.jsonl, sys_power.jsonl, checkpoints/.
+"""The plain files of one run, written from its events: run.json, loss_curve.csv, heldout_loss.csv, tinygrad.jsonl, sys_power.jsonl,
+checkpoints/. From them curve.py draws loss_curve.png.
 
 Every file is a projection of the log: writing it again from the same events gives the same bytes. Power readings expire, though,
 and a disk may spoil anything: where the log has lost some of a run, the lines that a file has stay.
@@ -7,12 +8,13 @@ and a disk may spoil anything: where the log has lost some of a run, the lines t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from agents.recorder.run_summary import CheckpointEntry, begin
 from bus.event import Event
@@ -21,17 +23,27 @@ from schemas import power, system, train
 SUMMARY_STEPS = 10
 """Steps after which run.json is written anew while a run goes on."""
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds")
-STEP_FILES: dict[str, Callable[[str], int]] = {
-    "loss_curve.csv": lambda line: 0 if line.startswith(CURVE_COLUMNS[0]) else int(line.partition(",")[0]),
-    "tinygrad.jsonl": lambda line: int(msgspec.json.decode(line)["step"]),
-}
-"""Files with a line for each step, and how the step is read off one; the columns' names stand before the first."""
+HELDOUT_COLUMNS = ("step", "loss", "bits_per_byte", "tokens")
+CURVE, HELDOUT, PICTURE = "loss_curve.csv", "heldout_loss.csv", "loss_curve.png"
 FACTS = {"dataset-manifest": "dataset.json", "tokenizer": "tokenizer.json"}
 """Artifacts of a run that are linked from its folder, by kind: the list of files that it has read, and its tokenizer."""
 POWER = "sys_power.jsonl"
 """The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
 
 _log = structlog.get_logger()
+
+
+def _first_cell(line: str) -> int:
+    """The step of a CSV row, 0 for the columns' names."""
+    return 0 if line.startswith("step") else int(line.partition(",")[0])
+
+
+STEP_FILES: dict[str, Callable[[str], int]] = {
+    CURVE: _first_cell,
+    HELDOUT: _first_cell,
+    "tinygrad.jsonl": lambda line: int(msgspec.json.decode(line)["step"]),
+}
+"""Files of which a line is of one step, and how that is read off it."""
 
 
 class RunFiles:
@@ -52,7 +64,8 @@ class RunFiles:
         self._files = {name: self._new(name).open("w+", newline="") for name in (*STEP_FILES, POWER)}
         self._shown = False
         self._summarised = 0
-        self._files["loss_curve.csv"].write(",".join(CURVE_COLUMNS) + "\n")
+        self._files[CURVE].write(",".join(CURVE_COLUMNS) + "\n")
+        self._files[HELDOUT].write(",".join(HELDOUT_COLUMNS) + "\n")
 
     @property
     def run(self) -> str:
@@ -71,6 +84,7 @@ class RunFiles:
             case power.Sample():
                 _write_line(self._files[POWER], {"time": event.time, **msgspec.to_builtins(event.data)})
             case train.Eval():
+                self._files[HELDOUT].write(_row(event.data, HELDOUT_COLUMNS))
                 self.summary.heldout_loss = event.data.loss
             case train.Checkpoint():
                 self._add_checkpoint(event.data)
@@ -136,7 +150,7 @@ class RunFiles:
         return self.folder / f".{name}.new"
 
     def _add_step(self, step: train.Step) -> None:
-        self._files["loss_curve.csv"].write(",".join(repr(getattr(step, column)) for column in CURVE_COLUMNS) + "\n")
+        self._files[CURVE].write(_row(step, CURVE_COLUMNS))
         line = {
             "step": step.step,
             "step_ms": step.seconds * 1e3,
@@ -217,6 +231,10 @@ def _cut(file: TextIO, step_of: Callable[[str], int], last: int) -> None:
         end = file.tell()
     file.seek(end)
     file.truncate()
+
+
+def _row(data: Struct, columns: Sequence[str]) -> str:
+    return ",".join(repr(getattr(data, column)) for column in columns) + "\n"
 
 
 def _write_line(file: TextIO, value: dict[str, Any]) -> None:  # Any: what JSON holds

@@ -182,16 +182,19 @@ def test_the_plain_files_are_made_again_from_the_log(appliance: Appliance) -> No
     client.call(train.START, train.Start(steps=5), timeout=10)
     wait_for_end(client)
     wait_for(lambda: appliance.log("recorder.projected"), "the run's files")
-    curve = appliance.artifacts / "train" / "loss_curve.csv"
+    curve, picture = (appliance.artifacts / "train" / f"loss_curve.{kind}" for kind in ("csv", "png"))
+    wait_for(picture.exists, "the picture")
     before = curve.read_bytes()
     curve.resolve().write_text("spoilt")
 
     assert appliance.bus("log", "project").returncode == 0
     assert curve.read_bytes() == before
+    drawn = picture.read_bytes()
     appliance.stop()
-    curve.resolve().write_text("spoilt again")
+    for file in (curve, picture):
+        file.resolve().write_text("spoilt again")
     assert appliance.bus("log", "project").returncode == 0
-    assert curve.read_bytes() == before
+    assert (curve.read_bytes(), picture.read_bytes()) == (before, drawn)
 
 
 @pytest.mark.slow

@@ -1,17 +1,19 @@
-"""The benchmark of the bus runs with every contender, loses nothing, and writes what README and docs quote. No figure is judged."""
+"""The benchmarks run with every contender, lose nothing, agree, and write what README and docs quote. No figure is judged."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from benchmarks import _figures, _ratios, bus
+from benchmarks import _figures, _ratios, bus, train
 from benchmarks._processes import ChildFailed, await_ready, stage
 from benchmarks._results import Figures
+from benchmarks._training import Entrant
 from benchmarks.contenders import ours
 from benchmarks.contenders.contender import Job, Server
 from bus.wire import encode_data
@@ -80,3 +82,27 @@ def test_a_ratio_needs_both_of_its_sides() -> None:
     ]
     measured: dict[str, Any] = {str(row["what"]): row["measured"] for row in _ratios.ratios(rows, [], [])}
     assert measured == {"events/s: ours durable / raw pyzmq": 0.25, "safe events/s: ours durable": 50.0}
+
+
+@pytest.mark.timeout(240)  # every contender compiles twice
+def test_trainers_take_turns_over_the_same_text_from_the_same_weights(judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOOPT", "1")
+    train.measure(train.QUICK, judge, tmp_path / "train.json")
+
+    written = json.loads((tmp_path / "train.json").read_text())
+    assert written["missing"] == []
+    for table in ("speed", "start", "agreement"):
+        assert [row["contender"] for row in written[table]] == ["PyTorch", "ours"]
+    for row in written["speed"]:
+        assert 0 < row["lowest"] <= row["tokens/s"] <= row["highest"]
+        assert 0 < row["lowest ratio"] <= row["ratio"] <= row["highest ratio"]
+    for row in written["agreement"]:
+        assert row["steps"] == train.QUICK.agreeing
+        assert row["last loss"] < row["first loss"]
+        assert row["largest relative difference"] < 1e-4
+    assert [row["product"] for row in written["products"]] == ["torch.mm", "numpy @"]
+
+
+def test_a_trainer_that_cannot_start_is_named_with_what_it_wrote(tmp_path: Path) -> None:
+    with stage(tmp_path) as opened, pytest.raises(ChildFailed, match="JSONDecodeError"):
+        Entrant(opened, "ours", [sys.executable, "-c", "import json; json.loads('no job')"], {})

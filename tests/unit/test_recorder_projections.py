@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,21 @@ def recording(tmp_path: Path) -> Iterator[Recording]:
     recording.log.close()
 
 
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs that a projection had drawn, without the second that each drawing takes (test_recorder_curve.py draws)."""
+    runs: list[str] = []
+    monkeypatch.setattr(projections, "draw", lambda _, folders: runs.extend(folder.name for folder in folders))
+    return runs
+
+
 def a_run(recording: Recording, run: str, steps: int = 3) -> None:
     recording.add(power.SAMPLE, power_data(1.0))  # before the run
     recording.add(train.RUN_STARTED, STARTED, run=run)
     for step in range(1, steps + 1):
         recording.steps(step, step, run)
         recording.add(power.SAMPLE, power_data(float(step)))
+    recording.add(train.EVAL, train.Eval(step=steps, loss=2.0, bits_per_byte=2.9, tokens=4096), run=run)
     recording.add(train.CHECKPOINT, checkpoint_data(steps), run=run)
     recording.add(train.RUN_COMPLETED, completed_data(steps), run=run)
     recording.add(power.SAMPLE, power_data(99.0))  # after the run
@@ -52,6 +62,7 @@ def test_the_files_of_a_run_are_its_events(tmp_path: Path, recording: Recording)
     rows = list(csv.DictReader((folder / "loss_curve.csv").open()))
     assert [float(row["loss"]) for row in rows] == [step_data(step).loss for step in (1, 2, 3)]
     assert set(rows[0]) == set(CURVE_COLUMNS)
+    assert (folder / "heldout_loss.csv").read_text() == "step,loss,bits_per_byte,tokens\n3,2.0,2.9,4096\n"
     lines = [json.loads(line) for line in (folder / "tinygrad.jsonl").open()]
     assert [(line["step"], line["step_ms"], line["tokens_s"], line["joules"]) for line in lines] == [
         (n, 500.0, 32.0, None) for n in (1, 2, 3)
@@ -142,6 +153,28 @@ def test_made_again_they_are_the_same_to_the_byte(tmp_path: Path, recording: Rec
     assert contents(folder) == before
 
 
+def test_made_again_every_run_gets_its_loss_curve(tmp_path: Path, recording: Recording, drawn: list[str]) -> None:
+    a_run(recording, "r1")
+    a_run(recording, "r2")
+
+    project(tmp_path)
+    assert drawn == ["r1", "r2"]
+
+
+def test_live_a_loss_curve_is_drawn_at_each_checkpoint_and_at_the_end(tmp_path: Path, recording: Recording) -> None:
+    live = Live(tmp_path, recording)
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 2, "r1")
+    live.projector.again(None)
+    assert live.curves == []
+    recording.add(train.CHECKPOINT, checkpoint_data(2), run="r1")
+    live.projector.grown()
+    wait_for(lambda: live.curves == ["r1"])
+    recording.add(train.RUN_COMPLETED, completed_data(2), run="r1")
+    live.projector.close()
+    assert live.curves == ["r1", "r1"]
+
+
 def test_a_run_that_is_not_in_the_log_is_named(tmp_path: Path, recording: Recording) -> None:
     a_run(recording, "r1")
 
@@ -183,14 +216,24 @@ def test_replayed_foreign_and_undecodable_events_are_no_part_of_a_run(tmp_path: 
     assert list((folder / "checkpoints").iterdir()) == []
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class Live:
     """A projector over a growing log, and what it reports."""
 
     def __init__(self, artifacts: Path, recording: Recording) -> None:
         self.finished: list[str] = []
         self.errors: list[Exception | None] = []
+        self.curves: list[str] = []
         self.reported = threading.Event()
-        self.projector = Projector(artifacts, recording.log, self._on_finished, self.errors.append)
+        self.projector = Projector(
+            artifacts, recording.log, self._on_finished, lambda folder: self.curves.append(folder.name), self.errors.append
+        )
 
     def _on_finished(self, files: object) -> None:
         self.finished.append(files.run)  # type: ignore[attr-defined]  # RunFiles

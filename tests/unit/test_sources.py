@@ -18,6 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = [CHECKOUT / name for name in ("bus", "agents", "schemas")]
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 LONGEST = 350
+LOCKS = ["requirements.lock", "tests/judge/requirements.lock"]
 
 
 def lines_of(name: str) -> list[str]:
@@ -37,8 +38,8 @@ def asked_for() -> set[str]:
     return {distribution(requirement) for each in lists for requirement in each}
 
 
-def pins() -> list[str]:
-    return [line for line in lines_of("requirements.lock") if line and not line.startswith("#")]
+def pins(lock: str) -> list[str]:
+    return [line for line in lines_of(lock) if line and not line.startswith("#")]
 
 
 def comments(path: Path) -> Iterator[tuple[int, str]]:
@@ -106,16 +107,17 @@ def test_no_comment_puts_work_off() -> None:
     assert [f"{path}:{line}" for path in MODULES for line, comment in comments(path) if later.search(comment)] == []
 
 
-def test_the_lock_pins_every_package_to_one_version() -> None:
-    assert [line for line in pins() if not re.fullmatch(r"[A-Za-z0-9][\w.-]*==[\w.+!]+( ; .+)?", line)] == []
-    assert len({distribution(line) for line in pins()}) == len(pins())
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_every_package_to_one_version(lock: str) -> None:
+    assert [line for line in pins(lock) if not re.fullmatch(r"[A-Za-z0-9][\w.-]*==[\w.!]+( ; .+)?", line)] == []
+    assert len({distribution(line) for line in pins(lock)}) == len(pins(lock))
 
 
 def test_the_lock_pins_every_package_that_the_project_asks_for() -> None:
-    assert asked_for() - {distribution(line) for line in pins()} == set()
+    assert asked_for() - {distribution(line) for line in pins("requirements.lock")} == set()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "dev", ".ci/run", "pyproject.toml", "Procfile"])
+@pytest.mark.parametrize("name", [*LOCKS, "dev", ".ci/run", "pyproject.toml", "Procfile"])
 def test_no_index_and_no_address_is_named_where_the_project_is_set_up(name: str) -> None:
     address = re.compile(r"://|pypi\.|index-url|find-links|--index|trusted-host")
     assert [line for line in lines_of(name) if address.search(line)] == []

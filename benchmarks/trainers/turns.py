@@ -1,0 +1,37 @@
+"""A contender's side of the pipe: told a number of steps, it does them and answers with one line of JSON; otherwise it stands still.
+
+The standard library alone, for PyTorch's Python has none of our packages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in what getrusage counts
+
+
+class Turns:
+    """Made before anything is imported that may print: only answers go to what was standard output."""
+
+    def __init__(self) -> None:
+        self._out = os.dup(1)
+        os.dup2(2, 1)
+
+    def take(self, work: Callable[[int], list[float]], device: str, versions: dict[str, str]) -> None:
+        """Answer each number with the seconds that `work` took for so many steps, their losses, and the peak RSS in bytes so far."""
+        for line in sys.stdin:
+            began = time.perf_counter()
+            losses = work(int(line))
+            answer = {
+                "seconds": time.perf_counter() - began,
+                "losses": losses,
+                "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
+                "device": device,
+                "versions": versions,
+            }
+            os.write(self._out, json.dumps(answer).encode() + b"\n")
