@@ -17,7 +17,13 @@ class Implementation:
     update: Update
 
 
-TABLE: dict[str, Callable[[], Implementation]] = {}
+def _kernels() -> Implementation:
+    from agents.trainer.kernels import implementation  # opens the CPU device, which a run on another one need not have
+
+    return implementation()
+
+
+TABLE: dict[str, Callable[[], Implementation]] = {"CPU": _kernels}
 """By tinygrad's name of the device; one that is not here computes in plain tinygrad."""
 
 
