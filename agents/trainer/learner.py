@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+from tinygrad.dtype import dtypes
 from tinygrad.engine.jit import TinyJit
 from tinygrad.helpers import Context
 from tinygrad.tensor import Tensor
@@ -13,6 +14,7 @@ from tinygrad.tensor import Tensor
 from agents.parts.model import Llama, initial_weights
 from agents.parts.recipes import Recipe
 from agents.trainer.implementations import Implementation
+from agents.trainer.inputs import Input
 from agents.trainer.optimizer import AdamW
 from schemas.train import Hyperparameters
 
@@ -27,6 +29,8 @@ class Learner:
         self.recipe = recipe
         self._model = Llama(recipe, initial_weights(recipe, hyper.seed), implementation.operations)
         self._optimizer = AdamW(self._model.weights, hyper, implementation.update)
+        self._tokens, self._targets = (Input((recipe.batch, recipe.context), dtypes.int32) for _ in range(2))
+        self._prompt = Input((1, recipe.context), dtypes.int32)
         self._compiled_step = TinyJit(self._step)
         self._compiled_loss = TinyJit(self._loss)
         self._compiled_logits = TinyJit(self._logits)
@@ -34,22 +38,26 @@ class Learner:
     def step(self, batch: Batch, learning_rate: float) -> tuple[float, float]:
         """Learn from one batch. Returns the loss in nats per token and the gradients' norm, both from before the step."""
         with _context(training=True):
-            loss, norm = self._compiled_step(*_tensors(batch), self._optimizer.advance(learning_rate))
+            loss, norm = self._compiled_step(*self._filled(batch), self._optimizer.advance(learning_rate))
             return float(loss.item()), float(norm.item())
 
     def loss(self, batches: Iterable[Batch]) -> float:
         """The mean loss over `batches` in nats per token, without learning from them."""
         with _context(training=False):
-            return float(np.mean([self._compiled_loss(*_tensors(batch)).item() for batch in batches]))
+            return float(np.mean([self._compiled_loss(*self._filled(batch)).item() for batch in batches]))
 
     def logits(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logits [context, vocabulary] after each of the tokens [context]."""
         with _context(training=False):
-            return np.array(self._compiled_logits(Tensor(tokens[None]).realize()).numpy()[0])
+            return np.array(self._compiled_logits(self._prompt.filled(tokens[None])).numpy()[0])
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Copies of the weights, by Hugging Face's names."""
         return {name: np.array(weight.numpy()) for name, weight in self._model.weights.items()}
+
+    def _filled(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        tokens, targets = batch
+        return self._tokens.filled(tokens), self._targets.filled(targets)
 
     def _step(self, tokens: Tensor, targets: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
         for weight in self._model.weights.values():
@@ -69,8 +77,3 @@ class Learner:
 def _context(training: bool) -> Context:
     # Compiling stays in this thread: worker processes were hardly faster, and they would outlive a killed agent.
     return Context(TRAINING=int(training), PARALLEL=0)
-
-
-def _tensors(batch: Batch) -> tuple[Tensor, Tensor]:
-    tokens, targets = batch
-    return Tensor(tokens).realize(), Tensor(targets).realize()
