@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 HOW_TO_MEND = "install clang, or run ./dev setup, which installs ziglang where there is none"
@@ -43,8 +43,13 @@ def choose_compiler(environ: MutableMapping[str, str] = os.environ) -> str | Non
             return named
     if not (zig := _zig()):
         return None
-    environ["CC"] = str(_write_wrapper(zig, Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")))
+    environ["CC"] = str(_write_wrapper(zig, cache_folder(environ)))
     return environ["CC"]
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where compiled things may be kept for another process."""
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def open_device() -> str:

@@ -25,7 +25,13 @@ class Implementation:
     update: Update
 
 
-TABLE: dict[str, Callable[[int | None], Implementation]] = {}
+def _kernels(threads: int | None) -> Implementation:
+    from agents.trainer.kernels import implementation  # opens the CPU device, which a run on another one need not have
+
+    return implementation(threads)
+
+
+TABLE: dict[str, Callable[[int | None], Implementation]] = {"CPU": _kernels}
 """By tinygrad's name of the device, for a number of threads: what computes in float32. Other devices compute in plain tinygrad."""
 
 

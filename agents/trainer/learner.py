@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tinygrad.dtype import DTYPES_DICT
 from tinygrad.engine.jit import TinyJit
 from tinygrad.helpers import Context
 from tinygrad.tensor import Tensor
@@ -14,6 +16,7 @@ from agents.parts.model import Llama
 from agents.parts.recipes import Recipe
 from agents.trainer.data.corpus import Batch
 from agents.trainer.implementations import Implementation
+from agents.trainer.inputs import Input
 from agents.trainer.optimizer import AdamW, gradient_of
 from agents.trainer.state import State
 from schemas.train import Hyperparameters
@@ -26,6 +29,7 @@ class Learner:
         self.recipe = recipe
         self._model = Llama(recipe, state.weights, implementation.operations)
         self._optimizer = AdamW(self._model.weights, state, hyper, implementation.update)
+        self._inputs: dict[tuple[int, tuple[int, ...]], Input] = {}  # by place among a batch's arrays, and shape
         self._compiled_step = TinyJit(self._step)
         self._compiled_gradients = TinyJit(self._add_gradients)
         self._compiled_update = TinyJit(self._update)
@@ -44,33 +48,44 @@ class Learner:
         with _context(training=True):
             now = self._optimizer.advance(learning_rate)
             if not self._sums:
-                loss, norm = self._compiled_step(*_tensors(*batches), now)
+                loss, norm = self._compiled_step(*self._filled(*batches), now)
                 return float(loss.item()), float(norm.item())
-            losses = [self._compiled_gradients(*_tensors(batch)).item() for batch in batches]
+            losses = [self._compiled_gradients(*self._filled(batch)).item() for batch in batches]
             return float(np.mean(losses)), float(self._compiled_update(now).item())
 
     def loss(self, batches: Iterable[Batch]) -> float:
         """The mean loss over `batches` in nats per token, without learning from them."""
         with _context(training=False):
-            return float(np.mean([self._compiled_loss(*_tensors(batch)).item() for batch in batches]))
+            return float(np.mean([self._compiled_loss(*self._filled(batch)).item() for batch in batches]))
 
     def logits(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logits [context, vocabulary] after each of the tokens [context]."""
         with _context(training=False):
-            return np.array(self._compiled_logits(Tensor(tokens[None]).realize()).numpy()[0])
+            return np.array(self._compiled_logits(*self._filled((tokens[None],))).numpy()[0])
 
     def state(self) -> State:
         """A copy of all that was learnt."""
         return self._optimizer.state()
 
-    def _step(self, tokens: Tensor, targets: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        loss = self._backward(tokens, targets)
+    def _filled(self, batch: Batch) -> list[Tensor]:
+        """The batch as tensors, which hold another one after the next call."""
+        return [self._input(place, array).filled(array) for place, array in enumerate(batch)]
+
+    def _input(self, place: int, array: NDArray[Any]) -> Input:
+        key = place, array.shape
+        if key not in self._inputs:
+            self._inputs[key] = Input(array.shape, DTYPES_DICT[array.dtype.name])
+        return self._inputs[key]
+
+    def _step(self, *batch_and_now: Tensor) -> tuple[Tensor, Tensor]:
+        *batch, now = batch_and_now
+        loss = self._backward(*batch)
         norm, changed = self._optimizer.update(now)
         loss.realize(norm, *changed)
         return loss, norm
 
-    def _add_gradients(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        loss = self._backward(tokens, targets)
+    def _add_gradients(self, *batch: Tensor) -> Tensor:
+        loss = self._backward(*batch)
         for name, total in self._sums.items():
             total.assign(total + gradient_of(name, self._model.weights[name]))
         return loss.realize(*self._sums.values())
@@ -83,13 +98,13 @@ class Learner:
         Tensor.realize(*(total.assign(total.zeros_like()) for total in self._sums.values()))
         return norm
 
-    def _backward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def _backward(self, *batch: Tensor) -> Tensor:
         for weight in self._model.weights.values():
             weight.grad = None
-        return self._model.loss(tokens, targets).backward()
+        return self._model.loss(*batch).backward()
 
-    def _loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        return self._model.loss(tokens, targets).realize()
+    def _loss(self, *batch: Tensor) -> Tensor:
+        return self._model.loss(*batch).realize()
 
     def _logits(self, tokens: Tensor) -> Tensor:
         return self._model(tokens).realize()
@@ -98,7 +113,3 @@ class Learner:
 def _context(training: bool) -> Context:
     # Compiling stays in this thread: worker processes were hardly faster, and they would outlive a killed agent.
     return Context(TRAINING=int(training), PARALLEL=0)
-
-
-def _tensors(batch: Batch) -> list[Tensor]:
-    return [Tensor(array).realize() for array in batch]

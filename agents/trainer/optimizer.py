@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from tinygrad.dtype import dtypes
 from tinygrad.tensor import Tensor
 
+from agents.trainer.inputs import Input
 from agents.trainer.state import State
 from schemas.train import Hyperparameters
 
@@ -48,6 +50,7 @@ class AdamW:
         self._hyper = hyper
         self._update = update
         self._steps = state.steps
+        self._now = Input((3,), dtypes.float32)
         # Moments with buffers of their own from the start: as constants they would make the first step another program than the second.
         self._moments = {
             name: Moments(weight=weight, mean=Tensor(state.means[name]).realize(), square=Tensor(state.squares[name]).realize())
@@ -65,7 +68,7 @@ class AdamW:
         """Count a step. Returns what `update` needs for it: learning rate and both bias corrections [3]."""
         self._steps += 1
         corrections = (1 - self._hyper.beta1**self._steps, 1 - self._hyper.beta2**self._steps)
-        return Tensor([learning_rate, *corrections]).realize()
+        return self._now.filled(np.array([learning_rate, *corrections], np.float32))
 
     def update(self, now: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Learn from the weights' gradients; see Update. Raises ValueError where a weight has none."""

@@ -1,0 +1,67 @@
+"""A whole decoder trains the same on the kernels as in plain tinygrad."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from compiled import MICRO, hyperparameters
+from kernels import KERNELS, PLAIN
+from numpy.typing import NDArray
+from tinygrad.helpers import Context
+from tinygrad.tensor import Tensor
+
+from agents.parts.model import Llama, initial_weights
+from agents.parts.operations import Operations
+from agents.parts.recipes import Recipe
+from agents.trainer.implementations import Implementation, implementation_for
+from agents.trainer.kernels import implementation
+from agents.trainer.learner import Learner
+from agents.trainer.state import State
+
+ODD = replace(MICRO, name="odd", layers=1, width=30, heads=3, kv_heads=1, ffn=37, vocabulary=51, context=35, batch=3)
+
+
+def batch_of(recipe: Recipe, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    rows = np.random.default_rng(seed).integers(0, recipe.vocabulary, (recipe.batch, recipe.context + 1)).astype(np.int32)
+    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
+
+
+def gradients_of(operations: Operations, recipe: Recipe) -> dict[str, NDArray[np.float32]]:
+    """With the loss under its own name. The weights are large enough for every part to act."""
+    generator = np.random.default_rng(7)
+    weights = {name: array + 0.1 * generator.standard_normal(array.shape) for name, array in initial_weights(recipe, 0).items()}
+    model = Llama(recipe, {name: array.astype(np.float32) for name, array in weights.items()}, operations)
+    tokens, targets = map(Tensor, batch_of(recipe, 0))
+    loss = model.loss(tokens, targets).backward()
+    found = {name: weight.grad for name, weight in model.weights.items() if weight.grad is not None}
+    loss.realize(*found.values())
+    return {"loss": loss.numpy(), **{name: gradient.numpy() for name, gradient in found.items()}}
+
+
+@pytest.mark.parametrize("recipe", [MICRO, ODD], ids=lambda recipe: recipe.name)
+def test_loss_and_every_gradient_are_those_of_plain_tinygrad(recipe: Recipe) -> None:
+    ours, theirs = gradients_of(KERNELS, recipe), gradients_of(PLAIN, recipe)
+
+    assert ours.keys() == theirs.keys()
+    assert len(ours) == 1 + len(initial_weights(recipe, 0))
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(ours[name], expected, rtol=0, atol=1e-4 * np.abs(expected).max(), err_msg=name)
+
+
+def losses(chosen: Implementation, recorded: bool = True) -> list[tuple[float, float]]:
+    """And norms, over steps of which the second records its kernels, and the third and later ones replay them with other inputs."""
+    learner = Learner(MICRO, hyperparameters(), chosen, State.begun(initial_weights(MICRO, 0)))
+    with Context(JIT=int(recorded)):
+        return [learner.step([batch_of(MICRO, seed)], 0.01) for seed in range(5)]
+
+
+def test_replaying_a_step_is_doing_it() -> None:
+    assert losses(implementation(2)) == losses(implementation(2), recorded=False)
+
+
+def test_a_run_repeats_itself_to_the_last_bit_on_any_number_of_threads() -> None:
+    assert losses(implementation(2)) == losses(implementation(2)) == losses(implementation(1)) == losses(implementation(3))
+
+
+def test_the_cpu_device_computes_with_the_kernels() -> None:
+    assert implementation_for("CPU").operations.product.func is KERNELS.product.func  # type: ignore[attr-defined]  # both are partials
