@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from agents.trainer.data.text import open_text
 from agents.trainer.data.tokens import Choice
 from agents.trainer.plan import Settings, make_plan
 from agents.trainer.schedule import learning_rate
-from benchmarks._processes import ChildFailed, Stage, stage
+from benchmarks._processes import Stage, stage
 from benchmarks.trainers.job import Job, Shape
 from schemas.train import Hyperparameters, Start
 
@@ -102,17 +103,23 @@ class Entrant:
         return self._child.read(Turn, TURN_TIMEOUT)
 
 
-def train_in_turns(recipe: Recipe, plan: Plan, judge: Path) -> tuple[dict[str, Trained], list[str]]:
-    """What each contender did, and why others are left out. Raises ChildFailed."""
+def train_in_turns(recipe: Recipe, plan: Plan, judge: Path) -> dict[str, Trained]:
+    """What each contender did. Raises ChildFailed."""
     with tempfile.TemporaryDirectory(prefix="zp-bench-") as folder, stage(Path(folder)) as opened:
-        entrants, missing = _gather(opened, Path(folder), recipe, plan, judge)
+        entrants = _gather(opened, Path(folder), recipe, plan, judge)
         for entrant in entrants.values():
             entrant.settle(plan.agreeing, plan.seconds)
         for number in range(plan.rounds):
             sys.stderr.write(f"{recipe.name}: round {number + 1} of {plan.rounds}\n")
             for entrant in entrants.values():
                 entrant.take_turn()
-        return {name: entrant.trained for name, entrant in entrants.items()}, missing
+        return {name: entrant.trained for name, entrant in entrants.items()}
+
+
+def lacking() -> str | None:
+    """Why torch.compile cannot take part here, None where it can: it calls a C++ compiler, as PyTorch chooses it."""
+    compiler = os.environ.get("CXX", "g++")
+    return None if shutil.which(compiler) else f"{COMPILED}: there is no {compiler}: apt install g++, or name one: CXX=…"
 
 
 def trainers(recipe: Recipe, folder: Path, judge: Path, *, compiled: bool) -> dict[str, list[str]]:
@@ -144,7 +151,7 @@ def write_given(path: Path, recipe: Recipe, hyper: Hyperparameters) -> Path:
 
 def environment(folder: Path, name: str) -> dict[str, str]:
     """As many threads for each as cores may be used, and caches of its own."""
-    cache = folder / f"cache of {name}"
+    cache = folder / f"cache-{''.join(letter if letter.isalnum() else '-' for letter in name)}"  # torch.compile takes no spaces
     threads = {variable: str(THREADS) for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     caches = {
         "XDG_CACHE_HOME": "",
@@ -156,20 +163,15 @@ def environment(folder: Path, name: str) -> dict[str, str]:
     return threads | {variable: str(cache / place) for variable, place in caches.items()}
 
 
-def _gather(opened: Stage, folder: Path, recipe: Recipe, plan: Plan, judge: Path) -> tuple[dict[str, Entrant], list[str]]:
-    """Start everybody, one after the other. torch.compile alone may fail: on a CPU it needs a C++ compiler."""
-    entrants, missing = {}, []
-    for name, command in trainers(recipe, folder, judge, compiled=plan.compiled).items():
+def _gather(opened: Stage, folder: Path, recipe: Recipe, plan: Plan, judge: Path) -> dict[str, Entrant]:
+    """Start everybody, one after the other."""
+    entrants = {}
+    for name, command in trainers(recipe, folder, judge, compiled=plan.compiled and lacking() is None).items():
         sys.stderr.write(f"{recipe.name}: the first step of {name}, twice\n")
-        try:
-            entrants[name] = _enter(opened, name, command, folder)
-        except ChildFailed as reason:
-            if name != COMPILED:
-                raise
-            missing.append(f"{name}: {str(reason).splitlines()[-1]}")
+        entrants[name] = _enter(opened, name, command, folder)
     for name, command in products(judge, plan.product).items():
         entrants[name] = Entrant(opened, name, command, environment(folder, name))
-    return entrants, missing
+    return entrants
 
 
 def _enter(opened: Stage, name: str, command: list[str], folder: Path) -> Entrant:

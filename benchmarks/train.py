@@ -16,7 +16,7 @@ from agents.parts.recipes import RECIPES
 from benchmarks import _training_figures as figures
 from benchmarks._judge import NoJudge, find_judge
 from benchmarks._results import FOLDER, Figures, save, show
-from benchmarks._training import THREADS, Plan, Trained, train_in_turns
+from benchmarks._training import THREADS, Plan, Trained, lacking, train_in_turns
 
 FULL = Plan(recipes=("tiny", "small"), rounds=7, seconds=4.0, agreeing=20, product=2048, compiled=True)
 QUICK = Plan(recipes=("micro",), rounds=2, seconds=0.1, agreeing=3, product=256, compiled=False)
@@ -39,11 +39,12 @@ def measure(plan: Plan, judge: Path, output: Path) -> None:
     """Run the whole plan, print its tables, and write them to `output`."""
     began = time.monotonic()
     tables: dict[str, list[Figures]] = {title: [] for title in figures.TITLES}
-    missing: list[str] = []
+    missing = [reason for reason in (lacking(),) if reason and plan.compiled]
+    for reason in missing:
+        sys.stderr.write(f"left out: {reason}\n")
     runs: dict[str, Trained] = {}
     for recipe in (RECIPES[name] for name in plan.recipes):
-        runs, left_out = train_in_turns(recipe, plan, judge)
-        missing += left_out
+        runs = train_in_turns(recipe, plan, judge)
         tables["speed"] += figures.speed(recipe, runs, plan.product)
         tables["start"] += figures.start(recipe, runs)
         tables["agreement"] += figures.agreement(recipe, runs)
@@ -51,8 +52,6 @@ def measure(plan: Plan, judge: Path, output: Path) -> None:
     for title, rows in tables.items():
         sys.stdout.write(f"\n{figures.TITLES[title]}\n")
         show(rows)
-    for reason in missing:
-        sys.stderr.write(f"left out: {reason}\n")
     versions = {name: trained.last.versions for name, trained in runs.items()}
     output.parent.mkdir(exist_ok=True)
     seconds = time.monotonic() - began
