@@ -286,7 +286,7 @@ def test_a_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path, settings:
 
         await harness.call(train.START, train.Start(checkpoint=parent.meta_hash, learning_rate=1e-4, steps=2))
 
-        await until(lambda: len(harness.bus.published(train.RUN_COMPLETED)) == 2)
+        await until(lambda: not worker_of(harness).busy)
         assert harness.bus.published(train.RUN_STARTED)[-1].parent == parent.meta_hash
         assert harness.bus.published(train.STEP)[-2].loss < learnt + 0.5
         assert (await refusal(harness.call(train.START, train.Start(checkpoint=parent.hash))))[0] == "no_checkpoint"
