@@ -65,3 +65,15 @@ def test_a_run_repeats_itself_to_the_last_bit_on_any_number_of_threads() -> None
 
 def test_the_cpu_device_computes_with_the_kernels() -> None:
     assert implementation_for("CPU").operations.product.func is KERNELS.product.func  # type: ignore[attr-defined]  # both are partials
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_none_does_not_hide_in_any_weight(value: float) -> None:
+    """A run that diverges is stopped by its loss and its norm: one of them has to show it."""
+    drawn = initial_weights(MICRO, 0)
+    for name, array in drawn.items():
+        spoilt = array.copy()
+        spoilt.flat[3] = value
+        learner = Learner(MICRO, hyperparameters(), implementation(2), State.begun({**drawn, name: spoilt}))
+        loss, norm = learner.step([batch_of(MICRO, 0)], 0.01)
+        assert not (np.isfinite(loss) and np.isfinite(norm)), name
