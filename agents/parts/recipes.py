@@ -50,17 +50,36 @@ RECIPES = {
         Recipe(name="micro", layers=2, width=32, heads=4, kv_heads=2, ffn=64, vocabulary=256, context=32, batch=4, learning_rate=1e-2),
         Recipe(name="tiny", layers=4, width=128, heads=4, kv_heads=2, ffn=352, vocabulary=256, context=128, batch=8, learning_rate=3e-3),
         Recipe(name="small", layers=6, width=256, heads=8, kv_heads=4, ffn=704, vocabulary=256, context=256, batch=8, learning_rate=1e-3),
+        Recipe(
+            name="llm_1345M", layers=24, width=2048, heads=16, kv_heads=16, ffn=5504, vocabulary=32000, context=1024, batch=2,
+            learning_rate=2e-4,
+        ),
+        Recipe(
+            name="llm_2702M", layers=32, width=2560, heads=20, kv_heads=20, ffn=6912, vocabulary=32000, context=1024, batch=2,
+            learning_rate=1.6e-4,
+        ),
+        Recipe(
+            name="llm_8B", layers=32, width=4096, heads=32, kv_heads=8, ffn=14336, vocabulary=128256, context=2048, batch=1,
+            learning_rate=1.2e-4, rope_base=500000.0,
+        ),
+        Recipe(
+            name="llm_13B", layers=40, width=5120, heads=40, kv_heads=40, ffn=13824, vocabulary=32000, context=2048, batch=1,
+            learning_rate=1e-4,
+        ),
     )
-}
+}  # fmt: skip
+"""By name, the smallest first. `llm_8B` is Llama 3's shape, `llm_13B` Llama 2's; the peak rates of the four largest are those of
+GPT-3's models of such sizes (Brown et al. 2020, table 2.1), the contexts what their stored attention scores leave room for."""
 
 
 def recipe_named(name: str) -> Recipe:
     """The recipe called `name`, in any case. Raises UnknownRecipe with the nearest name."""
-    if recipe := RECIPES.get(name.lower()):
+    by_lower_case = {known.lower(): recipe for known, recipe in RECIPES.items()}
+    if recipe := by_lower_case.get(name.lower()):
         return recipe
-    near = difflib.get_close_matches(name.lower(), RECIPES, 1)
-    known = ", ".join(RECIPES)
-    raise UnknownRecipe(f"no recipe {name!r}: did you mean {near[0]!r}?" if near else f"no recipe {name!r}: there are {known}")
+    if near := difflib.get_close_matches(name.lower(), by_lower_case, 1):
+        raise UnknownRecipe(f"no recipe {name!r}: did you mean {by_lower_case[near[0]].name!r}?")
+    raise UnknownRecipe(f"no recipe {name!r}: there are {', '.join(RECIPES)}")
 
 
 def shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:

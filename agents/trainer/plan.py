@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agents.parts.memory import expected_device, room, shortage
 from agents.parts.recipes import Recipe, UnknownRecipe, recipe_named
 from bus.errors import CommandRefused
 from schemas.train import Hyperparameters, Start
@@ -69,6 +70,8 @@ def make_plan(request: Start, settings: Settings) -> Plan:
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
+    if reason := shortage(recipe, room(expected_device())):
+        raise CommandRefused("no_memory", reason)
     hyper = Hyperparameters(
         recipe=recipe.name,
         steps=steps,

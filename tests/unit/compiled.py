@@ -18,7 +18,7 @@ os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
 
 # ruff: noqa: E402  # tinygrad reads its environment when it is imported
-from agents.parts.recipes import RECIPES
+from agents.parts.recipes import RECIPES, Recipe
 from agents.trainer.compiler import open_device
 from agents.trainer.plan import Settings, make_plan
 from schemas.train import Hyperparameters, Start
@@ -32,7 +32,7 @@ def hyperparameters(steps: int = 1000, seed: int = 0, learning_rate: float | Non
     return make_plan(Start(recipe="micro", steps=steps, seed=seed, learning_rate=learning_rate), Settings()).hyper
 
 
-def batch(seed: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Random tokens of one batch of `micro`, and the ones that follow."""
-    rows = np.random.default_rng(seed).integers(0, MICRO.vocabulary, (MICRO.batch, MICRO.context + 1)).astype(np.int32)
+def batch(seed: int = 0, recipe: Recipe = MICRO) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Random tokens of one batch of `recipe`, and the ones that follow."""
+    rows = np.random.default_rng(seed).integers(0, recipe.vocabulary, (recipe.batch, recipe.context + 1)).astype(np.int32)
     return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
