@@ -122,8 +122,14 @@ def shortage(recipe: Recipe, room: Room) -> str | None:
 
 def _activations(recipe: Recipe) -> float:
     """Numbers that a step keeps besides weights and gradients."""
-    layer = WIDTHS * recipe.width + FFNS * recipe.ffn + SCORES * recipe.heads * recipe.context
-    return recipe.batch * recipe.context * (recipe.layers * layer + LOGITS * recipe.vocabulary)
+    example = recipe.layers * _layer(recipe.width, recipe.ffn, recipe.heads, recipe.positions) + LOGITS * recipe.context * recipe.vocabulary
+    if seen := recipe.vision:
+        example += seen.layers * _layer(seen.width, seen.ffn, seen.heads, seen.patches)
+    return recipe.batch * example
+
+
+def _layer(width: int, ffn: int, heads: int, length: int) -> float:
+    return length * (WIDTHS * width + FFNS * ffn + SCORES * heads * length)
 
 
 def _room_on_card(nvml: Nvml, index: int) -> Room:

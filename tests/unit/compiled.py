@@ -1,10 +1,12 @@
 """Makes tinygrad quick to compile: import it before tinygrad. Kernels stay unoptimised and nothing is cached outside the test's process."""
 
+import dataclasses
 import hashlib
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,15 @@ os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
 
 # ruff: noqa: E402  # tinygrad reads its environment when it is imported
-from agents.parts.recipes import RECIPES, Recipe
+from agents.parts.recipes import RECIPES, Recipe, Vision
 from agents.trainer.compiler import open_device
 from agents.trainer.plan import Settings, make_plan
 from schemas.train import Hyperparameters, Start
 
 DEVICE = open_device()
 MICRO = RECIPES["micro"]
+SEEING = dataclasses.replace(MICRO, name="seeing", context=48, vision=Vision(image=16, patch=4, width=24, layers=2, heads=3, ffn=40))
+"""`micro` with eyes."""
 
 
 def hyperparameters(steps: int = 1000, seed: int = 0, learning_rate: float | None = None) -> Hyperparameters:
@@ -32,7 +36,12 @@ def hyperparameters(steps: int = 1000, seed: int = 0, learning_rate: float | Non
     return make_plan(Start(recipe="micro", steps=steps, seed=seed, learning_rate=learning_rate), Settings()).hyper
 
 
-def batch(seed: int = 0, recipe: Recipe = MICRO) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Random tokens of one batch of `recipe`, and the ones that follow."""
-    rows = np.random.default_rng(seed).integers(0, recipe.vocabulary, (recipe.batch, recipe.context + 1)).astype(np.int32)
-    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
+def batch(seed: int = 0, recipe: Recipe = MICRO) -> tuple[NDArray[Any], ...]:
+    """Random tokens of one batch of `recipe` and the ones that follow, behind random pictures where it sees."""
+    generator = np.random.default_rng(seed)
+    rows = generator.integers(0, recipe.vocabulary, (recipe.batch, recipe.context + 1)).astype(np.int32)
+    text = np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
+    if recipe.vision is None:
+        return text
+    size = recipe.vision.image
+    return generator.integers(0, 256, (recipe.batch, size, size, 3)).astype(np.uint8), *text

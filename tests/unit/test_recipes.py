@@ -1,10 +1,11 @@
 """A recipe's numbers are those of its shapes, and a name finds its recipe."""
 
+import dataclasses
 import math
 
 import pytest
 
-from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named, shapes
+from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, Vision, recipe_named, shapes
 
 PARAMETERS = {
     "micro": 34_976,
@@ -24,6 +25,19 @@ def test_every_recipe_has_the_parameters_that_are_written_here() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_a_recipe_counts_the_parameters_of_its_shapes(recipe: Recipe) -> None:
     assert recipe.parameters == sum(math.prod(shape) for shape in shapes(recipe).values())
+
+
+def test_what_a_picture_takes_is_counted_by_hand() -> None:
+    vision = Vision(image=16, patch=4, width=24, layers=2, heads=3, ffn=40)
+    plain = RECIPES["micro"]
+    seeing = dataclasses.replace(plain, vision=vision)
+
+    block = 4 * 24 * 24 + 3 * 24 * 40 + 2 * 24
+    encoder = 24 * 48 + 2 * block + 24 + 32 * 24
+    assert (vision.patches, vision.patch_values, seeing.positions) == (16, 48, 48)
+    assert seeing.parameters == plain.parameters + 16 * 24 + encoder == sum(math.prod(shape) for shape in shapes(seeing).values())
+    read = 48 * (6 * (2 * (2 * 32 * 48 + 3 * 32 * 64 + 64) + 32) + 12 * 2 * 32 * 48)
+    assert seeing.flops_per_token == 6 * 256 * 32 + (read + 16 * (6 * encoder + 12 * 2 * 24 * 16)) // 32
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
