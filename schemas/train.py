@@ -31,7 +31,10 @@ class Hyperparameters(Struct, frozen=True, kw_only=True):
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens."""
+    """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens.
+
+    Of rendered pictures `files` counts the pictures, and `renderer` says what made them.
+    """
 
     path: str
     hash: str
@@ -41,6 +44,7 @@ class Dataset(Struct, frozen=True, kw_only=True):
     training_tokens: int
     heldout_tokens: int
     split: str
+    renderer: str | None = None
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):
@@ -74,22 +78,30 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Eval(Struct, frozen=True, kw_only=True):
-    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens."""
+    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens.
+
+    `accuracy` is the share of held-out examples whose whole text the model would write, `chance` that of guessing among all texts
+    there may be; null where texts have no end.
+    """
 
     step: int
     loss: float
     bits_per_byte: float
     tokens: int
+    accuracy: float | None = None
+    chance: float | None = None
 
 
 class Sampled(Struct, frozen=True, kw_only=True):
-    """Text that the weights of `step` produced."""
+    """Text that the weights of `step` produced; of a picture, the number of that held-out one and its true caption."""
 
     step: int
     prompt: str
     text: str
     temperature: float
     seed: int
+    picture: int | None = None
+    caption: str | None = None
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
@@ -166,12 +178,16 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """Generate `length` tokens after `prompt` from the current weights."""
+    """Generate `length` tokens after `prompt` from the current weights; the prompt null: one that suits the data.
 
-    prompt: str = "def "
+    A model that sees gets the held-out picture with the number `picture`, null: `seed`.
+    """
+
+    prompt: str | None = None
     length: int = 200
     temperature: float = 0.8
     seed: int = 0
+    picture: int | None = None
 
 
 RUN_STARTED = Topic("train.run.started", RunStarted)

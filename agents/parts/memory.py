@@ -115,8 +115,8 @@ def shortage(recipe: Recipe, room: Room) -> str | None:
     if room.shared:
         parts["a checkpoint's copies"] = need.checkpoint
     said = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
-    smaller = [each.name for each in RECIPES.values() if fits(each, room)]
-    instead = f"{smaller[-1]} is the largest recipe that fits" if smaller else "no recipe fits"
+    largest = max((each for each in RECIPES.values() if fits(each, room)), key=lambda each: each.parameters, default=None)
+    instead = f"{largest.name} is the largest recipe that fits" if largest else "no recipe fits"
     return f"{recipe.name} needs {_gib(total(need, room))} GiB to train ({said}), and {_gib(room.free)} GiB are free here: {instead}"
 
 

@@ -128,10 +128,14 @@ RECIPES = {
             name="llm_13B", layers=40, width=5120, heads=40, kv_heads=40, ffn=13824, vocabulary=32000, context=2048, batch=1,
             learning_rate=1e-4,
         ),
+        Recipe(
+            name="vlm", layers=2, width=96, heads=4, kv_heads=2, ffn=256, vocabulary=16, context=9, batch=32, learning_rate=4e-3,
+            vision=Vision(image=32, patch=4, width=64, layers=2, heads=4, ffn=176),
+        ),
     )
 }  # fmt: skip
-"""By name, the smallest first. `llm_8B` is Llama 3's shape, `llm_13B` Llama 2's; the peak rates of the four largest are those of
-GPT-3's models of such sizes (Brown et al. 2020, table 2.1), the contexts what their stored attention scores leave room for."""
+"""By name. `llm_8B` is Llama 3's shape, `llm_13B` Llama 2's; the peak rates of the four largest are those of GPT-3's models of such
+sizes (Brown et al. 2020, table 2.1), their contexts what stored attention scores leave room for."""
 
 
 def recipe_named(name: str) -> Recipe:

@@ -116,5 +116,5 @@ def _check(request: train.Sample) -> None:
         raise CommandRefused("bad_request", f"length is {request.length}: want 1 to {LONGEST_SAMPLE}")
     if not (math.isfinite(request.temperature) and request.temperature >= 0):
         raise CommandRefused("bad_request", f"temperature is {request.temperature}: want 0 or more")
-    if request.seed < 0:
-        raise CommandRefused("bad_request", f"seed is {request.seed}: want 0 or more")
+    if request.seed < 0 or (request.picture or 0) < 0:
+        raise CommandRefused("bad_request", f"seed is {request.seed}, picture {request.picture}: want 0 or more")

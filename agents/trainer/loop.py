@@ -1,7 +1,8 @@
-"""One run of training, from its text to its last checkpoint."""
+"""One run of training, from its data to its last checkpoint."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -11,23 +12,21 @@ import structlog
 
 from agents.trainer import checkpoint, origin
 from agents.trainer.controls import Controls, SampleOrder
-from agents.trainer.data import Corpus, held_out_batches, read_corpus, training_batches
+from agents.trainer.corpus import Batch, Corpus
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.implementations import implementation_for
-from agents.trainer.learner import Batch, Learner
+from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan
 from agents.trainer.report import Report
 from agents.trainer.sampling import generate
 from agents.trainer.schedule import learning_rate
+from agents.trainer.sources import open_corpus
 from bus.store import Store
 from schemas import train
 
 COMPILING_STEPS = 2
 PROGRESS_SECONDS = 10.0
 """Between two lines for the operator; who wants each step follows the events."""
-EVAL_BATCHES = 16
-"""Held-out batches that one evaluation averages over."""
-
 
 _log = structlog.get_logger()
 
@@ -58,20 +57,19 @@ class Run:
     _learner: Learner = field(init=False)
 
     def execute(self) -> None:
-        """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
+        """Train to the last step or until told to stop. Raises what open_corpus, tinygrad, the disk and the bus raise, and Diverged."""
         plan, hyper = self.plan, self.plan.hyper
-        self._corpus = read_corpus(plan.data, hyper.context)
-        _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
+        self._corpus = open_corpus(plan)
+        _log.info("data read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self.report.started(plan, self._corpus.dataset, self.device)
         self._learner = Learner(plan.recipe, hyper, implementation_for(self.device))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
-        batches = training_batches(self._corpus.training, hyper.batch, hyper.context, hyper.seed)
         while self.step < hyper.steps and self._may_step():
-            self._learn(next(batches))
+            self._learn(self._corpus.training_batch(self.step))
             if self._due(plan.eval_every):
                 self._evaluate()
             if self._due(plan.sample_every):
-                self.sample(train.Sample())
+                self.sample(train.Sample(seed=self.step, length=hyper.context) if plan.recipe.vision else train.Sample())
             if self._due(plan.checkpoint_every):
                 self._save()
         if self._saved is None or self._saved[0] != self.step:
@@ -80,14 +78,19 @@ class Run:
 
     def sample(self, request: train.Sample) -> train.Sampled:
         """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
-        tokens = generate(self._learner.logits, self.plan.hyper.context, request.prompt.encode(), request.temperature, request.seed)
-        wanted = itertools.takewhile(lambda _: not self.controls.closed, itertools.islice(tokens, request.length))
+        prompt = self._corpus.prompt if request.prompt is None else request.prompt
+        shown = self._corpus.shown(request.seed if request.picture is None else request.picture)
+        logits = functools.partial(self._learner.logits, *shown.inputs)
+        tokens = generate(logits, self.plan.hyper.context, bytes(self._corpus.encode(prompt)), request.temperature, request.seed)
+        wanted = itertools.takewhile(self._goes_on, itertools.islice(tokens, request.length))
         sampled = train.Sampled(
             step=self.step,
-            prompt=request.prompt,
-            text=bytes(wanted).decode(errors="replace"),
+            prompt=prompt,
+            text=self._corpus.decode(list(wanted)),
             temperature=request.temperature,
             seed=request.seed,
+            picture=shown.picture,
+            caption=shown.caption,
         )
         self.report.publish_event(train.SAMPLED, sampled, run=self.plan.run)  # a run that has ended can still be asked
         return sampled
@@ -122,6 +125,9 @@ class Run:
     @property
     def _tokens_per_step(self) -> int:
         return self.plan.hyper.batch * self.plan.hyper.context
+
+    def _goes_on(self, token: int) -> bool:
+        return token != self._corpus.end and not self.controls.closed
 
     def _due(self, every: int) -> bool:
         return self.step == self.plan.hyper.steps or (every > 0 and self.step % every == 0)
@@ -167,12 +173,19 @@ class Run:
         _log.info(f"step {self.step} of {steps}{left}", loss=round(self.loss or 0.0, 3), tokens_s=round(self.tokens_per_second or 0.0))
 
     def _evaluate(self) -> None:
-        hyper = self.plan.hyper
-        loss = self._learner.loss(held_out_batches(self._corpus.held_out, hyper.batch, hyper.context, EVAL_BATCHES))
+        batches, chance = list(self._corpus.held_out_batches()), self._corpus.chance
+        loss = self._learner.loss(batches)
         self._heldout = self.step, loss
-        event = train.Eval(step=self.step, loss=loss, bits_per_byte=loss / math.log(2), tokens=EVAL_BATCHES * self._tokens_per_step)
+        event = train.Eval(
+            step=self.step,
+            loss=loss,
+            bits_per_byte=loss / math.log(2) / self._corpus.bytes_per_token,
+            tokens=len(batches) * self._tokens_per_step,
+            accuracy=None if chance is None else self._learner.accuracy(batches),
+            chance=chance,
+        )
         self.report.publish(train.EVAL, event)
-        _log.info("held-out text", loss=round(loss, 3), step=self.step)
+        _log.info("held-out examples", loss=round(loss, 3), accuracy=event.accuracy, step=self.step)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt

@@ -68,6 +68,8 @@ def make_plan(request: Start, settings: Settings) -> Plan:
     _refuse_unless(1 <= steps <= MOST_STEPS, f"steps is {steps}: want 1 to {MOST_STEPS}")
     _refuse_unless(0 <= seed < 2**63, f"seed is {seed}: want 0 to 2^63 - 1")
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
+    if recipe.vision and request.data is not None:
+        raise CommandRefused("bad_request", f"{recipe.name} renders its own pictures: leave data out")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
     if reason := shortage(recipe, room(expected_device())):

@@ -29,6 +29,9 @@ RELATIONS = ("left of", "above")
 FIELD_OF_VIEW = 40.0
 """Of the camera, across and up and down."""
 
+WORDS = ("a", *COLOURS, *SHAPES, *(word for relation in RELATIONS for word in relation.split()))
+"""All that captions are made of."""
+
 Vector = NDArray[np.float64]
 
 

@@ -27,7 +27,7 @@ from schemas.train import Hyperparameters, Start
 
 DEVICE = open_device()
 MICRO = RECIPES["micro"]
-SEEING = dataclasses.replace(MICRO, name="seeing", context=48, vision=Vision(image=16, patch=4, width=24, layers=2, heads=3, ffn=40))
+SEEING = dataclasses.replace(MICRO, name="seeing", context=9, vision=Vision(image=16, patch=4, width=24, layers=2, heads=3, ffn=40))
 """`micro` with eyes."""
 
 

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import psutil
 import pynvml
 import pytest
-from compiled import batch, hyperparameters
+from compiled import MICRO, SEEING, batch, hyperparameters
 from tinygrad.helpers import GlobalCounters
 
 from agents.parts import safetensors
 from agents.parts.memory import Room, expected_device, fits, needed, room, shortage
 from agents.parts.model import initial_weights
 from agents.parts.operations import plain
-from agents.parts.recipes import RECIPES
+from agents.parts.recipes import RECIPES, Recipe
 from agents.trainer import plan
 from agents.trainer.implementations import Implementation
 from agents.trainer.learner import Learner
@@ -50,9 +50,8 @@ class OneCard:
         return SimpleNamespace(free=20 * GIB)
 
 
-@pytest.mark.parametrize("name", ["micro", pytest.param("tiny", marks=pytest.mark.slow)])
-def test_the_estimate_is_near_what_a_step_takes(name: str) -> None:
-    recipe = RECIPES[name]
+@pytest.mark.parametrize("recipe", [MICRO, SEEING, pytest.param(RECIPES["tiny"], marks=pytest.mark.slow)], ids=lambda each: each.name)
+def test_the_estimate_is_near_what_a_step_takes(recipe: Recipe) -> None:
     gc.collect()
     before = GlobalCounters.mem_used
     learner = Learner(recipe, hyperparameters(), Implementation(operations=plain(), update=update))

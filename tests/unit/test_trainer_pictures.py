@@ -1,0 +1,110 @@
+"""A run over pictures, from the renderer to the checkpoint, seen through the events and answers of the agent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiled import SEEING
+
+from agents.parts.recipes import RECIPES, shapes
+from agents.trainer import pictures
+from agents.trainer.agent import Trainer
+from agents.trainer.checkpoint import load
+from agents.trainer.plan import Settings
+from agents.trainer.scenes import CAPTIONS
+from bus.errors import CommandRefused
+from bus.store import Store
+from bus.testing import Harness, run
+from schemas import train
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def few_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setitem(RECIPES, SEEING.name, SEEING)
+        patch.setattr(pictures, "TRAINING", 40)
+        patch.setattr(pictures, "HELD_OUT", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(few_pictures: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Harness[Trainer], Path, list[train.Sampled]]:
+    """An agent whose run is over, its artifacts, and what it then wrote to two pictures."""
+    artifacts = tmp_path_factory.mktemp("artifacts")
+
+    async def to_its_end() -> tuple[Harness[Trainer], Path, list[train.Sampled]]:
+        settings = Settings(recipe=SEEING.name, steps=STEPS, eval_every=0, sample_every=0, checkpoint_every=0)
+        harness = Harness(Trainer, artifacts, settings)
+        await harness.start()
+        while harness.agent.worker.busy:  # noqa: ASYNC110  # the training thread sets no asyncio event
+            await asyncio.sleep(0.01)
+        assert not harness.bus.published(train.RUN_FAILED)
+        requests = (train.Sample(picture=9, temperature=0.0, length=4), train.Sample(prompt="a red", seed=2, length=4))
+        written = [await harness.call(train.SAMPLE, request) for request in requests]
+        await harness.stop()
+        return harness, artifacts, written
+
+    return asyncio.run(asyncio.wait_for(to_its_end(), 110))  # on a busy machine compiling takes more than the minute of `run`
+
+
+Finished = tuple[Harness[Trainer], Path, list[train.Sampled]]
+
+
+def test_the_start_says_what_rendered_the_pictures(finished: Finished) -> None:
+    (begun,) = finished[0].bus.published(train.RUN_STARTED)
+
+    assert begun.dataset.renderer == "Panda3D 1.10.16 p3tinydisplay"
+    assert (begun.dataset.files, begun.parameters) == (48, SEEING.parameters)
+
+
+def test_an_evaluation_says_its_accuracy_beside_that_of_guessing(finished: Finished) -> None:
+    (measured,) = finished[0].bus.published(train.EVAL)
+
+    assert measured.chance == 1 / CAPTIONS
+    assert measured.accuracy is not None and 0 <= measured.accuracy <= 1
+    assert measured.tokens == 8 * SEEING.context
+
+
+def test_the_loss_falls(finished: Finished) -> None:
+    losses = [step.loss for step in finished[0].bus.published(train.STEP)]
+
+    assert losses[0] == pytest.approx(np.log(256), abs=0.2)
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_a_sample_is_the_caption_of_the_picture_that_was_asked_for(finished: Finished) -> None:
+    by_picture, by_seed = finished[2]
+
+    assert (by_picture.picture, by_picture.prompt, by_seed.picture, by_seed.prompt) == (1, "", 2, "a red")
+    assert by_picture.caption is not None and by_picture.caption.startswith("a ")
+    assert by_picture.text and len(by_seed.text.split()) <= 4
+    assert [sampled.picture for sampled in finished[0].bus.published(train.SAMPLED)] == [STEPS, 1, 2]
+
+
+def test_the_checkpoint_holds_the_encoder_and_comes_back(finished: Finished) -> None:
+    harness, artifacts, _ = finished
+    last = harness.bus.published(train.CHECKPOINT)[-1]
+
+    content, weights = load(last.meta_hash, Store(artifacts))
+
+    assert content.recipe == SEEING
+    assert {name: array.shape for name, array in weights.items()} == shapes(SEEING)
+    assert "vision.projector.weight" in weights
+
+
+def test_a_model_that_sees_takes_no_data_of_others(few_pictures: None, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = Harness(Trainer, tmp_path, Settings(autostart=False))
+        await harness.start()
+        with pytest.raises(CommandRefused, match="renders its own pictures"):
+            await harness.call(train.START, train.Start(recipe=SEEING.name, data=str(tmp_path)))
+        await harness.stop()
+
+    run(scenario())
