@@ -190,6 +190,48 @@ class Sample(Struct, frozen=True, kw_only=True):
     picture: int | None = None
 
 
+class CheckRecipes(Struct, frozen=True, kw_only=True):
+    """See what the named recipes would take here, null: all, and train each that fits for one step."""
+
+    recipes: list[RecipeName] | None = None
+
+
+class Checking(Struct, frozen=True, kw_only=True):
+    """How many recipes are going to be checked: each ends with an event."""
+
+    recipes: int
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Bytes that training takes at its peak, estimated. `checkpoint`: copies of the weights, in the processor's memory."""
+
+    weights: int
+    gradients: int
+    moments: int
+    activations: int
+    checkpoint: int
+
+
+class RecipeChecked(Struct, frozen=True, kw_only=True):
+    """What a recipe takes on this machine. `needed` and `free` are bytes of the device's memory; `free` is null where it is not known.
+
+    `loss` in nats per token is that of one real training step, `seconds` its wall time with all that had to be compiled; null where
+    the recipe does not fit or the step failed, which `reason` says.
+    """
+
+    recipe: RecipeName
+    parameters: int
+    flops_per_token: int
+    device: str
+    memory: Memory
+    needed: int
+    free: int | None
+    fits: bool
+    reason: str | None = None
+    loss: float | None = None
+    seconds: float | None = None
+
+
 RUN_STARTED = Topic("train.run.started", RunStarted)
 STEP = Topic("train.step", Step)
 EVAL = Topic("train.eval", Eval)
@@ -197,6 +239,7 @@ SAMPLED = Topic("train.sample", Sampled)
 CHECKPOINT = Topic("train.checkpoint", Checkpoint)
 RUN_COMPLETED = Topic("train.run.completed", RunCompleted)
 RUN_FAILED = Topic("train.run.failed", RunFailed)
+RECIPE_CHECKED = Topic("train.recipe.checked", RecipeChecked)
 
 START = Command("trainer.start", Start, Run)
 STOP = Command("trainer.stop", Nothing, Run)
@@ -204,3 +247,4 @@ PAUSE = Command("trainer.pause", Nothing, Run)
 RESUME = Command("trainer.resume", Nothing, Run)
 STATUS = Command("trainer.status", Nothing, Status)
 SAMPLE = Command("trainer.sample", Sample, Sampled)
+CHECK_RECIPES = Command("trainer.check_recipes", CheckRecipes, Checking)

@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 from agents.recorder.expired import has_expired
+from agents.recorder.recipe_results import TOPIC as RECIPE_CHECKED
+from agents.recorder.recipe_results import RecipeResults
 from agents.recorder.run_files import POWER, RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
@@ -147,6 +149,7 @@ class Projector:
         self._on_error = on_error
         self._on_damage = on_damage
         self._projection = Projection(artifacts)
+        self._recipes = RecipeResults(artifacts)
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -213,6 +216,7 @@ class Projector:
             while self._cursor < end:
                 self._cursor = self._advance(end)
             self._projection.flush()
+            self._recipes.catch_up(self._log, self._on_damage)
             finished, self._projection.finished = self._projection.finished, []
         for files in finished:
             self._on_finished(files)
@@ -254,6 +258,7 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
         if projection.newest is not None and run in (None, projection.newest):
             folders[projection.newest] = artifacts / "runs" / projection.newest
     projection.close()
+    RecipeResults(artifacts).add(read_folder(artifacts / "log", topics=[RECIPE_CHECKED.name], on_damage=say_damage))
     if run is not None and run not in folders:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():

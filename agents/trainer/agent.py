@@ -35,6 +35,7 @@ class Trainer(Agent):
         train.CHECKPOINT,
         train.RUN_COMPLETED,
         train.RUN_FAILED,
+        train.RECIPE_CHECKED,
         ARTIFACT,
     )
     Settings = plan.Settings
@@ -65,8 +66,7 @@ class Trainer(Agent):
 
     @answers(train.START)
     def start_run(self, request: train.Start) -> train.Run:
-        if self.worker.busy:
-            raise CommandRefused("busy", f"{self.worker.run} is in progress: stop it first with `bus call trainer.stop`")
+        self._refuse_if_busy()
         return self._start(request)
 
     @answers(train.STOP)
@@ -83,6 +83,14 @@ class Trainer(Agent):
     def resume(self, request: Nothing) -> train.Run:
         return self._hold(False)
 
+    @answers(train.CHECK_RECIPES)
+    def check_recipes(self, request: train.CheckRecipes) -> train.Checking:
+        self._refuse_if_busy()
+        recipes = plan.recipes_named(request.recipes)
+        self.set_state("running", f"checking {len(recipes)} recipes")
+        self.worker.check(recipes)
+        return train.Checking(recipes=len(recipes))
+
     @answers(train.STATUS)
     def status(self, request: Nothing) -> train.Status:
         return self.worker.status()
@@ -93,6 +101,12 @@ class Trainer(Agent):
         if not self.worker.has_weights:
             raise CommandRefused("no_weights", "no step has been trained yet: start a run, and wait for its first train.step")
         return await asyncio.wrap_future(self.worker.controls.sample(request).result)
+
+    def _refuse_if_busy(self) -> None:
+        if self.worker.busy:
+            raise CommandRefused("busy", f"{self.worker.run} is in progress: stop it first with `bus call trainer.stop`")
+        if self.worker.checking:
+            raise CommandRefused("busy", "recipes are being checked: wait for the last train.recipe.checked")
 
     def _start(self, request: train.Start) -> train.Run:
         planned = plan.make_plan(request, self.settings)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
 
 from agents.parts.memory import expected_device, room, shortage
-from agents.parts.recipes import Recipe, UnknownRecipe, recipe_named
+from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named
 from bus.errors import CommandRefused
 from schemas.train import Hyperparameters, Start
 
@@ -57,10 +58,7 @@ class Plan:
 
 def make_plan(request: Start, settings: Settings) -> Plan:
     """The run that `request` asks for; what it leaves out comes from the settings. Raises CommandRefused."""
-    try:
-        recipe = recipe_named(settings.recipe if request.recipe is None else request.recipe)
-    except UnknownRecipe as error:
-        raise CommandRefused("unknown_recipe", str(error)) from error
+    (recipe,) = recipes_named([settings.recipe if request.recipe is None else request.recipe])
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
     data = settings.data if request.data is None else request.data
@@ -90,6 +88,14 @@ def make_plan(request: Start, settings: Settings) -> Plan:
         seed=seed,
     )
     return Plan(new_run_id(), recipe, hyper, data, settings.eval_every, settings.sample_every, settings.checkpoint_every)
+
+
+def recipes_named(names: Sequence[str] | None) -> tuple[Recipe, ...]:
+    """The recipes of these names, None: all there are. Raises CommandRefused."""
+    try:
+        return tuple(RECIPES.values() if names is None else map(recipe_named, names))
+    except UnknownRecipe as error:
+        raise CommandRefused("unknown_recipe", str(error)) from error
 
 
 def new_run_id() -> str:
