@@ -185,7 +185,8 @@ class Run:
             chance=chance,
         )
         self.report.publish(train.EVAL, event)
-        _log.info("held-out examples", loss=round(loss, 3), accuracy=event.accuracy, step=self.step)
+        right = {} if event.accuracy is None else {"accuracy": round(event.accuracy, 3)}
+        _log.info("held-out text", loss=round(loss, 3), step=self.step, **right)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt

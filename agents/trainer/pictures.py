@@ -26,7 +26,7 @@ TRAINING, HELD_OUT = 8192, 512
 TRAINING_SEED, HELD_OUT_SEED = 1, 2
 """Of the scenes: every run learns from the same ones, in the order of its own seed."""
 TOKENS = {word: token for token, word in enumerate(WORDS, start=1)}
-"""A token is a word: with bytes, of which most say nothing new, the same accuracy took several times as long."""
+"""A token is a word: of the bytes of a caption most say nothing new."""
 END = 0
 """The token before a caption and behind it."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +25,32 @@ from bus.testing import Harness, run
 from schemas import train
 
 STEPS = 4
+LEARNING = """
+import sys
+from pathlib import Path
+from agents.parts.recipes import Recipe, Vision
+from agents.trainer.compiler import open_device
+from agents.trainer.plan import Settings, make_plan
+from schemas.train import Start
+
+device = open_device()
+from agents.trainer.implementations import implementation_for
+from agents.trainer.learner import Learner
+from agents.trainer.pictures import open_pictures
+from agents.trainer.schedule import learning_rate
+
+vision = Vision(image=16, patch=4, width=48, layers=2, heads=4, ffn=128)
+recipe = Recipe(
+    name="seer", layers=2, width=48, heads=4, kv_heads=2, ffn=128, vocabulary=16, context=9, batch=32, learning_rate=4e-3, vision=vision
+)
+hyper = make_plan(Start(recipe="vlm", steps=400), Settings()).hyper
+corpus = open_pictures(recipe, 0, Path(sys.argv[1]))
+learner = Learner(recipe, hyper, implementation_for(device))
+for index in range(hyper.steps):
+    learner.step(corpus.training_batch(index), learning_rate(index + 1, hyper))
+print(learner.accuracy(corpus.held_out_batches()), corpus.chance)
+"""
+"""Trains a small model that sees, with kernels as fast as a run's, and prints its accuracy and that of guessing."""
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +126,17 @@ def test_the_checkpoint_holds_the_encoder_and_comes_back(finished: Finished) -> 
     assert content.recipe == SEEING
     assert {name: array.shape for name, array in weights.items()} == shapes(SEEING)
     assert "vision.projector.weight" in weights
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_captions_that_were_never_read_are_right_far_more_often_than_by_guessing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LEARNING, str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "NOOPT": "0"}, capture_output=True, text=True, check=True, timeout=380)
+
+    accuracy, chance = map(float, done.stdout.split())
+    assert chance == 1 / CAPTIONS
+    assert accuracy > 10 * chance
 
 
 def test_a_model_that_sees_takes_no_data_of_others(few_pictures: None, tmp_path: Path) -> None:
