@@ -41,7 +41,8 @@ class Dataset(Struct, frozen=True, kw_only=True):
     """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens and in bytes of text.
 
     `bytes_per_token` is over the held-out text, `separator` the token after each document, `tokenizer_hash` the SHA-256 of the
-    tokenizer.json (null: a token is a byte), `manifest` that of the JSON which lists every file with its own.
+    tokenizer.json (null: none is needed), `manifest` that of the JSON which lists every file with its own. Of rendered pictures `files`
+    counts the pictures, and `renderer` says what made them.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Dataset(Struct, frozen=True, kw_only=True):
     separator: int | None = None
     tokenizer_hash: Sha256 | None = None
     manifest: Sha256 | None = None
+    renderer: str | None = None
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):
@@ -119,23 +121,31 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Eval(Struct, frozen=True, kw_only=True):
-    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens. `best`: no earlier one of the run was lower."""
+    """Loss on held-out text, in nats per token and bits per byte, over `tokens` tokens. `best`: no earlier one of the run was lower.
+
+    `accuracy` is the share of held-out examples whose whole text the model would write, `chance` that of guessing among all texts
+    there may be; null where texts have no end.
+    """
 
     step: int
     loss: float
     bits_per_byte: float
     tokens: int
     best: bool = False
+    accuracy: float | None = None
+    chance: float | None = None
 
 
 class Sampled(Struct, frozen=True, kw_only=True):
-    """Text that the weights of `step` produced."""
+    """Text that the weights of `step` produced; of a picture, the number of that held-out one and its true caption."""
 
     step: int
     prompt: str
     text: str
     temperature: float
     seed: int
+    picture: int | None = None
+    caption: str | None = None
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
@@ -225,12 +235,58 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """Generate `length` tokens after `prompt` from the current weights."""
+    """Generate `length` tokens after `prompt` from the current weights; the prompt null: one that suits the data.
 
-    prompt: str = "def "
+    A model that sees gets the held-out picture with the number `picture`, null: `seed`.
+    """
+
+    prompt: str | None = None
     length: int = 200
     temperature: float = 0.8
     seed: int = 0
+    picture: int | None = None
+
+
+class CheckRecipes(Struct, frozen=True, kw_only=True):
+    """See what the named recipes would take here, null: all, and train each that fits for one step."""
+
+    recipes: list[RecipeName] | None = None
+
+
+class Checking(Struct, frozen=True, kw_only=True):
+    """How many recipes are going to be checked: each ends with an event."""
+
+    recipes: int
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Bytes that training takes at its peak, estimated. `checkpoint`: copies of the weights, in the processor's memory."""
+
+    weights: int
+    gradients: int
+    moments: int
+    activations: int
+    checkpoint: int
+
+
+class RecipeChecked(Struct, frozen=True, kw_only=True):
+    """What a recipe takes on this machine. `needed` and `free` are bytes of the device's memory; `free` is null where it is not known.
+
+    `loss` in nats per token is that of one real training step, `seconds` its wall time with all that had to be compiled; null where
+    the recipe does not fit or the step failed, which `reason` says.
+    """
+
+    recipe: RecipeName
+    parameters: int
+    flops_per_token: int
+    device: str
+    memory: Memory
+    needed: int
+    free: int | None
+    fits: bool
+    reason: str | None = None
+    loss: float | None = None
+    seconds: float | None = None
 
 
 RUN_STARTED = Topic("train.run.started", RunStarted)
@@ -242,6 +298,7 @@ SAMPLED = Topic("train.sample", Sampled)
 CHECKPOINT = Topic("train.checkpoint", Checkpoint)
 RUN_COMPLETED = Topic("train.run.completed", RunCompleted)
 RUN_FAILED = Topic("train.run.failed", RunFailed)
+RECIPE_CHECKED = Topic("train.recipe.checked", RecipeChecked)
 
 START = Command("trainer.start", Start, Run)
 STOP = Command("trainer.stop", Nothing, Run)
@@ -249,3 +306,4 @@ PAUSE = Command("trainer.pause", Nothing, Run)
 RESUME = Command("trainer.resume", Nothing, Run)
 STATUS = Command("trainer.status", Nothing, Status)
 SAMPLE = Command("trainer.sample", Sample, Sampled)
+CHECK_RECIPES = Command("trainer.check_recipes", CheckRecipes, Checking)

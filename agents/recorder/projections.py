@@ -11,6 +11,8 @@ import structlog
 
 from agents.recorder.drawing import draw
 from agents.recorder.expired import has_expired
+from agents.recorder.recipe_results import TOPIC as RECIPE_CHECKED
+from agents.recorder.recipe_results import RecipeResults
 from agents.recorder.run_files import CURVE, HELDOUT, PICTURE, POWER, RunFiles
 from bus.errors import CorruptFrame
 from bus.event import Event
@@ -161,6 +163,7 @@ class Projector:
         self._on_error = on_error
         self._on_damage = on_damage
         self._projection = Projection(artifacts)
+        self._recipes = RecipeResults(artifacts)
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -227,6 +230,7 @@ class Projector:
             while self._cursor < end:
                 self._cursor = self._advance(end)
             self._projection.flush()
+            self._recipes.catch_up(self._log, self._on_damage)
             finished, self._projection.finished = self._projection.finished, []
             undrawn, self._projection.undrawn = self._projection.undrawn, set()
         for folder in undrawn:
@@ -271,6 +275,7 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
         if projection.newest is not None and run in (None, projection.newest):
             folders[projection.newest] = artifacts / "runs" / projection.newest
     projection.close()
+    RecipeResults(artifacts).add(read_folder(artifacts / "log", topics=[RECIPE_CHECKED.name], on_damage=say_damage))
     if run is not None and run not in folders:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():

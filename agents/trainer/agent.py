@@ -39,6 +39,7 @@ class Trainer(Agent):
         train.CHECKPOINT,
         train.RUN_COMPLETED,
         train.RUN_FAILED,
+        train.RECIPE_CHECKED,
         ARTIFACT,
         REMOVED,
     )
@@ -69,8 +70,7 @@ class Trainer(Agent):
 
     @answers(train.START)
     def start_run(self, request: train.Start) -> train.Run:
-        if self.worker.busy:
-            raise CommandRefused("busy", f"{self.worker.run} is in progress: stop it first with `bus call trainer.stop`")
+        self._refuse_if_busy()
         return self._start(request)
 
     @answers(train.STOP)
@@ -86,6 +86,14 @@ class Trainer(Agent):
     @answers(train.RESUME)
     def resume(self, request: Nothing) -> train.Run:
         return self._hold(False)
+
+    @answers(train.CHECK_RECIPES)
+    def check_recipes(self, request: train.CheckRecipes) -> train.Checking:
+        self._refuse_if_busy()
+        recipes = plan.recipes_named(request.recipes)
+        self.set_state("running", f"checking {len(recipes)} recipes")
+        self.worker.check(recipes)
+        return train.Checking(recipes=len(recipes))
 
     @answers(train.STATUS)
     def status(self, request: Nothing) -> train.Status:
@@ -103,6 +111,12 @@ class Trainer(Agent):
             self._start(train.Start())
         except CommandRefused as refusal:
             self.set_state("degraded", f"the settings start no run: {refusal}")
+
+    def _refuse_if_busy(self) -> None:
+        if self.worker.busy:
+            raise CommandRefused("busy", f"{self.worker.run} is in progress: stop it first with `bus call trainer.stop`")
+        if self.worker.checking:
+            raise CommandRefused("busy", "recipes are being checked: wait for the last train.recipe.checked")
 
     def _start(self, request: train.Start) -> train.Run:
         return self._launch(plan.make_plan(request, self.settings, self._parent(request)))
@@ -138,5 +152,5 @@ def _check(request: train.Sample) -> None:
         raise CommandRefused("bad_request", f"length is {request.length}: want 1 to {LONGEST_SAMPLE}")
     if not (math.isfinite(request.temperature) and request.temperature >= 0):
         raise CommandRefused("bad_request", f"temperature is {request.temperature}: want 0 or more")
-    if request.seed < 0:
-        raise CommandRefused("bad_request", f"seed is {request.seed}: want 0 or more")
+    if request.seed < 0 or (request.picture or 0) < 0:
+        raise CommandRefused("bad_request", f"seed is {request.seed}, picture {request.picture}: want 0 or more")

@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from agents.parts.recipes import Recipe
 from agents.trainer.plan import Plan
 from schemas.train import Sample, Sampled
 
@@ -19,6 +20,13 @@ class SampleOrder:
     result: Future[Sampled] = field(default_factory=Future)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """A request to check recipes."""
+
+    recipes: tuple[Recipe, ...]
+
+
 @dataclass(slots=True)
 class Controls:
     """Safe from any thread. The training thread waits in `next_order` while idle and asks `may_step` before every step."""
@@ -27,6 +35,7 @@ class Controls:
     stopping: bool = False
     closed: bool = False
     _plan: Plan | None = None
+    _check: CheckOrder | None = None
     _samples: deque[SampleOrder] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -34,6 +43,12 @@ class Controls:
         """Begin this run as soon as the thread is idle."""
         with self._changed:
             self._plan, self.paused, self.stopping = plan, False, self.closed
+            self._changed.notify()
+
+    def check(self, order: CheckOrder) -> None:
+        """Check recipes as soon as the thread is idle."""
+        with self._changed:
+            self._check = order
             self._changed.notify()
 
     def pause(self, paused: bool) -> None:
@@ -64,14 +79,17 @@ class Controls:
             self._changed.notify()
         return order
 
-    def next_order(self) -> Plan | SampleOrder | None:
-        """Wait for the next run or sample; None where the thread is to end. For the training thread while idle."""
+    def next_order(self) -> Plan | SampleOrder | CheckOrder | None:
+        """Wait for the next run, sample or check; None where the thread is to end. For the training thread while idle."""
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._samples or self._plan)
+            self._changed.wait_for(lambda: self.closed or self._samples or self._check or self._plan)
             if self.closed:
                 return None
             if self._samples:
                 return self._samples.popleft()
+            if self._check:
+                check, self._check = self._check, None
+                return check
             plan, self._plan = self._plan, None
             return plan
 

@@ -1,4 +1,4 @@
-"""A decoder with its optimiser: one step of training, the loss on given text, and logits to sample from, each compiled once."""
+"""A model with its optimiser: one step of training, the loss on given examples, and logits to sample from, each compiled once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tinygrad.engine.jit import TinyJit
 from tinygrad.helpers import Context
 from tinygrad.tensor import Tensor
 
-from agents.parts.model import Llama
 from agents.parts.recipes import Recipe
+from agents.parts.vision import Vlm, model_for
 from agents.trainer.data.corpus import Batch
 from agents.trainer.implementations import Implementation
 from agents.trainer.inputs import Input
@@ -27,13 +27,14 @@ class Learner:
 
     def __init__(self, recipe: Recipe, hyper: Hyperparameters, implementation: Implementation, state: State) -> None:
         self.recipe = recipe
-        self._model = Llama(recipe, state.weights, implementation.operations)
+        self._model = model_for(recipe, state.weights, implementation.operations)
         self._optimizer = AdamW(self._model.weights, state, hyper, implementation.update)
         self._inputs: dict[tuple[int, tuple[int, ...]], Input] = {}  # by place among a batch's arrays, and shape
         self._compiled_step = TinyJit(self._step)
         self._compiled_gradients = TinyJit(self._add_gradients)
         self._compiled_update = TinyJit(self._update)
         self._compiled_loss = TinyJit(self._loss)
+        self._compiled_right = TinyJit(self._right)
         self._compiled_logits = TinyJit(self._logits)
         self._accumulate = hyper.accumulate
         self._sums: dict[str, Tensor] = {}
@@ -58,10 +59,15 @@ class Learner:
         with _context(training=False):
             return float(np.mean([self._compiled_loss(*self._filled(batch)).item() for batch in batches]))
 
-    def logits(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Logits [context, vocabulary] after each of the tokens [context]."""
+    def accuracy(self, batches: Iterable[Batch]) -> float:
+        """The share of the examples whose whole text the model gets right, for a model that sees."""
         with _context(training=False):
-            return np.array(self._compiled_logits(*self._filled((tokens[None],))).numpy()[0])
+            return float(np.mean([self._compiled_right(*self._filled(batch)).numpy() for batch in batches]))
+
+    def logits(self, *example: NDArray[Any]) -> NDArray[np.float32]:
+        """Logits [context, vocabulary] after each of the tokens [context], which stand behind a picture where the model sees."""
+        with _context(training=False):
+            return np.array(self._compiled_logits(*self._filled(tuple(part[None] for part in example))).numpy()[0])
 
     def state(self) -> State:
         """A copy of all that was learnt."""
@@ -106,8 +112,13 @@ class Learner:
     def _loss(self, *batch: Tensor) -> Tensor:
         return self._model.loss(*batch).realize()
 
-    def _logits(self, tokens: Tensor) -> Tensor:
-        return self._model(tokens).realize()
+    def _right(self, *batch: Tensor) -> Tensor:
+        if not isinstance(self._model, Vlm):
+            raise TypeError(f"a model of recipe {self.recipe.name} writes text without an end: there is none to get right")
+        return self._model.right(*batch).realize()
+
+    def _logits(self, *example: Tensor) -> Tensor:
+        return self._model(*example).realize()
 
 
 def _context(training: bool) -> Context:

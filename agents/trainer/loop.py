@@ -1,7 +1,8 @@
-"""One run of training, from its text to its last checkpoint."""
+"""One run of training, from its data to its last checkpoint."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -87,21 +88,25 @@ class Run:
         if self._due(plan.eval_every) or self._due(plan.checkpoint_every):
             self._evaluate()
         if self._due(plan.sample_every):
-            self.sample(train.Sample())
+            self.sample(train.Sample(seed=self.step, length=plan.hyper.context) if plan.recipe.vision else train.Sample())
         if self._due(plan.checkpoint_every):
             self._save()
 
     def sample(self, request: train.Sample) -> train.Sampled:
         """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
-        prompt = self._corpus.encode(request.prompt)
-        tokens = generate(self._learner.logits, self.plan.hyper.context, prompt, request.temperature, request.seed)
-        wanted = itertools.takewhile(lambda _: not self.controls.closed, itertools.islice(tokens, request.length))
+        prompt = self._corpus.prompt if request.prompt is None else request.prompt
+        shown = self._corpus.shown(request.seed if request.picture is None else request.picture)
+        logits = functools.partial(self._learner.logits, *shown.inputs)
+        tokens = generate(logits, self.plan.hyper.context, self._corpus.encode(prompt), request.temperature, request.seed)
+        wanted = itertools.takewhile(self._goes_on, itertools.islice(tokens, request.length))
         sampled = train.Sampled(
             step=self.step,
-            prompt=request.prompt,
+            prompt=prompt,
             text=self._corpus.decode(list(wanted)),
             temperature=request.temperature,
             seed=request.seed,
+            picture=shown.picture,
+            caption=shown.caption,
         )
         self.report.publish_event(train.SAMPLED, sampled, run=self.plan.run)  # a run that has ended can still be asked
         return sampled
@@ -208,6 +213,9 @@ class Run:
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
 
+    def _goes_on(self, token: int) -> bool:
+        return token != self._corpus.end and not self.controls.closed
+
     def _due(self, every: int) -> bool:
         return self.step == self.plan.hyper.steps or (every > 0 and self.step % every == 0)
 
@@ -255,7 +263,7 @@ class Run:
         self.report.publish(train.STEP, event)
 
     def _evaluate(self) -> None:
-        batches = list(self._corpus.held_out_batches())
+        batches, chance = list(self._corpus.held_out_batches()), self._corpus.chance
         loss = self._learner.loss(batches)
         best = self._best_loss is None or loss < self._best_loss
         self._heldout, self._stale = (self.step, loss), 0 if best else self._stale + 1
@@ -264,11 +272,14 @@ class Run:
             step=self.step,
             loss=loss,
             bits_per_byte=loss / math.log(2) / self._corpus.bytes_per_token,
-            tokens=sum(targets.size for _, targets in batches),
+            tokens=len(batches) * self.plan.hyper.batch * self.plan.hyper.context,
             best=best,
+            accuracy=None if chance is None else self._learner.accuracy(batches),
+            chance=chance,
         )
         self.report.publish(train.EVAL, event)
-        _log.info("held-out text", loss=round(loss, 3), step=self.step)
+        right = {} if event.accuracy is None else {"accuracy": round(event.accuracy, 3)}
+        _log.info("held-out text", loss=round(loss, 3), step=self.step, **right)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from agents.parts.recipes import Recipe, UnknownRecipe, recipe_named
+from agents.parts.memory import expected_device, room, shortage
+from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named
 from agents.trainer.checkpoint import Content
 from agents.trainer.data.tokens import Choice
 from bus.errors import CommandRefused
@@ -82,7 +84,7 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
 
     `parent` is the checkpoint that it is to start from: its recipe and kind of tokenizer are the run's.
     """
-    recipe = _recipe(request.recipe or settings.recipe) if parent is None else parent.recipe
+    recipe = parent.recipe if parent else recipes_named([request.recipe or settings.recipe])[0]
     _refuse_unless(request.recipe in (None, recipe.name), f"the checkpoint is of the recipe {recipe.name}, not {request.recipe}")
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
@@ -95,12 +97,16 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
     _refuse_unless(settings.patience >= 0, f"patience is {settings.patience}: want 0 or more")
     _refuse_unless(settings.threads is None or settings.threads >= 1, f"threads is {settings.threads}: want 1 or more")
     _refuse_unless(settings.keep_checkpoints >= 1, f"keep_checkpoints is {settings.keep_checkpoints}: want 1 or more")
+    if recipe.vision and request.data is not None:
+        raise CommandRefused("bad_request", f"{recipe.name} renders its own pictures: leave data out")
     if data is not None and not Path(data).expanduser().exists():
         raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
     if parent is None:
         recipe, tokenizer = _with_tokenizer(recipe, request, settings)
     else:
         tokenizer = Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
+    if reason := shortage(recipe, room(expected_device())):
+        raise CommandRefused("no_memory", reason)
     hyper = Hyperparameters(
         recipe=recipe.name,
         steps=steps,
@@ -136,6 +142,8 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
 
 def _with_tokenizer(recipe: Recipe, request: Start, settings: Settings) -> tuple[Recipe, Choice]:
     """The tokenizer that is asked for, and the recipe with its vocabulary. Raises CommandRefused."""
+    if recipe.vision:
+        return recipe, Choice("bytes")  # captions have a token for each of their words
     kind = settings.tokenizer if request.tokenizer is None else request.tokenizer
     asked = settings.vocabulary if request.vocabulary is None and kind == settings.tokenizer else request.vocabulary
     if kind == "bytes":
@@ -147,16 +155,17 @@ def _with_tokenizer(recipe: Recipe, request: Start, settings: Settings) -> tuple
     return replace(recipe, vocabulary=vocabulary), Choice("bpe", vocabulary)
 
 
+def recipes_named(names: Sequence[str] | None) -> tuple[Recipe, ...]:
+    """The recipes of these names, None: all there are. Raises CommandRefused."""
+    try:
+        return tuple(RECIPES.values() if names is None else map(recipe_named, names))
+    except UnknownRecipe as error:
+        raise CommandRefused("unknown_recipe", str(error)) from error
+
+
 def new_run_id() -> str:
     """A name that sorts by time (UTC) and differs from others of the same second."""
     return f"run-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-
-
-def _recipe(name: str) -> Recipe:
-    try:
-        return recipe_named(name)
-    except UnknownRecipe as error:
-        raise CommandRefused("unknown_recipe", str(error)) from error
 
 
 def _refuse_unless(condition: bool, message: str) -> None:

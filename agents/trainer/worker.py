@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
+from agents.parts.recipes import Recipe
 from agents.trainer.compiler import NoDevice, open_device
-from agents.trainer.controls import Controls, SampleOrder
+from agents.trainer.controls import CheckOrder, Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.errors import Interrupted
 from agents.trainer.journal import Journal
@@ -44,6 +45,7 @@ class Worker:
     set_state: Callable[[AgentState, str | None], None]
     controls: Controls = field(default_factory=Controls)
     energy: EnergyMeter = field(default_factory=EnergyMeter)
+    checking: bool = False  # recipes, which no run may disturb
     _state: Literal["idle", "busy", "done", "failed"] = "idle"
     _reason: str | None = None
     _plan: Plan | None = None
@@ -70,6 +72,11 @@ class Worker:
         """Begin a run, or go on with the one of `journal`; none may be in progress."""
         self._plan, self._state, self._reason, self._journal = plan, "busy", None, journal
         self.controls.start(plan)
+
+    def check(self, recipes: tuple[Recipe, ...]) -> None:
+        """Begin to check recipes; no run may be in progress."""
+        self.checking = True
+        self.controls.check(CheckOrder(recipes))
 
     @property
     def busy(self) -> bool:
@@ -118,6 +125,8 @@ class Worker:
         while (order := self.controls.next_order()) is not None:
             if isinstance(order, SampleOrder):
                 self._serve(order)
+            elif isinstance(order, CheckOrder):
+                self._check(order)
             else:
                 self._train(order)
 
@@ -126,6 +135,24 @@ class Worker:
             order.result.set_exception(CommandRefused("no_weights", "the run that had weights is over, and its successor failed early"))
         else:
             self._run.serve(order)
+
+    def _check(self, order: CheckOrder) -> None:
+        try:
+            device = open_device()
+            from agents.trainer.checks import check_recipe  # as in _prepared
+
+            for recipe in order.recipes:
+                if not self.controls.closed:
+                    self.publish(train.RECIPE_CHECKED, check_recipe(recipe, device, self.cache))
+            state: AgentState = "done"
+            reason = f"{len(order.recipes)} recipes checked"
+        except Exception as error:  # as in _train
+            _log.error("the recipes could not be checked", exc_info=error)
+            state = "unavailable" if isinstance(error, NoDevice) else "degraded"
+            reason = f"the recipes could not be checked: {type(error).__name__}: {error}"[:_MESSAGE]
+        if not self.controls.closed:
+            self.set_state(state, reason)
+        self.checking = False
 
     def _train(self, plan: Plan) -> None:
         self._report, self._run = Report(plan.run, self.publish, self.flush), None

@@ -90,8 +90,8 @@ def test_a_typo_in_a_topic_names_the_nearest() -> None:
     [
         ("trainer.strat", "did you mean trainer.start?"),
         ("trainr.start", "did you mean trainer.start?"),
-        ("trainer", "trainer answers trainer.pause"),
-        ("trainer.xyzzy", "trainer answers trainer.pause"),
+        ("trainer", "trainer answers trainer.check_recipes"),
+        ("trainer.xyzzy", "trainer answers trainer.check_recipes"),
         ("xyzzy", "bus topics lists all"),
     ],
 )

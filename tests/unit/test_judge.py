@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compiled import DEVICE
+from compiled import DEVICE, learner
 from numpy.typing import NDArray
 from tinygrad.tensor import Tensor
 
@@ -20,11 +20,9 @@ from agents.parts.operations import plain
 from agents.parts.recipes import RECIPES
 from agents.trainer.data.corpus import Batch
 from agents.trainer.implementations import Implementation, implementation_for
-from agents.trainer.learner import Learner
 from agents.trainer.optimizer import gradient_of, update
 from agents.trainer.plan import Settings, make_plan
 from agents.trainer.schedule import learning_rate
-from agents.trainer.state import State
 from schemas.train import Start
 
 SCRIPT = Path(__file__).parents[1] / "judge" / "llama.py"
@@ -124,15 +122,15 @@ def test_a_few_steps_lead_where_pytorch_s_adamw_leads(judged: Judged, implementa
 
     Where a gradient is hardly more than what float32 rounds away, AdamW moves all the same: so single weights may differ more.
     """
-    learner = Learner(TINY, HYPER, implementation, State.begun(initial_weights(TINY, HYPER.seed)))
+    trained = learner(HYPER, TINY, implementation)
 
-    steps = [learner.step([batch], rate) for batch, rate in zip(judged.batches, judged.rates, strict=True)]
+    steps = [trained.step([batch], rate) for batch, rate in zip(judged.batches, judged.rates, strict=True)]
 
     losses, norms = zip(*steps, strict=True)
     np.testing.assert_allclose(losses, judged.losses, rtol=1e-5)
     np.testing.assert_allclose(norms, judged.norms, rtol=1e-4)
     way = sum(judged.rates)
-    for name, weight in learner.state().weights.items():
+    for name, weight in trained.state().weights.items():
         differences = np.abs(weight - judged.weights[name])
         assert differences.max() < 1e-2 * way and differences.mean() < 1e-5 * way, name
     assert np.max(judged.norms) > HYPER.clip_norm, "no step was clipped"

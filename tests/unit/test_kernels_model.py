@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from compiled import MICRO, hyperparameters
+from compiled import MICRO, hyperparameters, learner
 from kernels import KERNELS, PLAIN
 from numpy.typing import NDArray
 from tinygrad.helpers import Context
@@ -50,9 +50,9 @@ def test_loss_and_every_gradient_are_those_of_plain_tinygrad(recipe: Recipe) -> 
 
 def losses(chosen: Implementation, recorded: bool = True) -> list[tuple[float, float]]:
     """And norms, over steps of which the second records its kernels, and the third and later ones replay them with other inputs."""
-    learner = Learner(MICRO, hyperparameters(), chosen, State.begun(initial_weights(MICRO, 0)))
+    trained = learner(hyperparameters(), implementation=chosen)
     with Context(JIT=int(recorded)):
-        return [learner.step([batch_of(MICRO, seed)], 0.01) for seed in range(5)]
+        return [trained.step([batch_of(MICRO, seed)], 0.01) for seed in range(5)]
 
 
 def test_replaying_a_step_is_doing_it() -> None:
@@ -74,6 +74,6 @@ def test_a_number_that_is_none_does_not_hide_in_any_weight(value: float) -> None
     for name, array in drawn.items():
         spoilt = array.copy()
         spoilt.flat[3] = value
-        learner = Learner(MICRO, hyperparameters(), implementation(2), State.begun({**drawn, name: spoilt}))
-        loss, norm = learner.step([batch_of(MICRO, 0)], 0.01)
+        trained = Learner(MICRO, hyperparameters(), implementation(2), State.begun({**drawn, name: spoilt}))
+        loss, norm = trained.step([batch_of(MICRO, 0)], 0.01)
         assert not (np.isfinite(loss) and np.isfinite(norm)), name

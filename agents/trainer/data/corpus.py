@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -13,11 +14,21 @@ EVAL_BATCHES = 16
 """Held-out batches that one evaluation averages over, at most."""
 
 Batch = tuple[NDArray[Any], ...]  # Any: each array has the type that the model wants, int32 for tokens
-"""What the model's loss takes, in its order, C-contiguous. Of text: tokens [batch, context] and the token that follows each, int32."""
+"""What the model's loss takes, in its order, C-contiguous. Of text: tokens [batch, context] and the token that follows each, int32; before
+them the bytes of pictures, where the model sees."""
 
 
 class BadData(ValueError):
     """A file or folder that cannot be trained on; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What stands before a prompt: `inputs` for the model, and which held-out picture that is, with its true caption."""
+
+    inputs: Batch = ()
+    picture: int | None = None
+    caption: str | None = None
 
 
 class Corpus(Protocol):
@@ -34,6 +45,18 @@ class Corpus(Protocol):
     @property
     def bytes_per_token(self) -> float:
         """Over the held-out text: bits per byte = nats per token / ln 2 / bytes per token."""
+
+    @property
+    def prompt(self) -> str:
+        """What a sample begins with where nobody says it."""
+
+    @property
+    def end(self) -> int | None:
+        """The token behind the last one of a text, None where samples go on behind it."""
+
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of guessing, None where there is none to measure."""
 
     @property
     def tokenizer_file(self) -> bytes | None:
@@ -53,6 +76,9 @@ class Corpus(Protocol):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, in which what is no text is replaced. Never raises."""
+
+    def shown(self, number: int) -> Shown:
+        """What stands before the prompt of a sample, by a number."""
 
     def manifest(self) -> bytes:
         """Every file that was read with its size and SHA-256, as JSON; the same bytes for the same files."""

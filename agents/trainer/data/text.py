@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.trainer.data.corpus import EVAL_BATCHES, BadData, Batch
+from agents.trainer.data.corpus import EVAL_BATCHES, BadData, Batch, Shown
 from agents.trainer.data.files import Report, find_files
 from agents.trainer.data.order import rows_at
 from agents.trainer.data.prepare import Prepared, prepare, read_manifest
@@ -53,6 +53,22 @@ class TextCorpus:
             tokenizer_hash=index.tokenizer_hash,
             manifest=index.manifest,
         )
+
+    @property
+    def prompt(self) -> str:
+        return "def "
+
+    @property
+    def end(self) -> int | None:
+        return None
+
+    @property
+    def chance(self) -> float | None:
+        return None
+
+    def shown(self, number: int) -> Shown:
+        """Nothing stands before a prompt of text."""
+        return Shown()
 
     def training_batch(self, index: int) -> Batch:
         rows = rows_at(np.arange(index * self._batch, (index + 1) * self._batch), self._rows, self._seed)
