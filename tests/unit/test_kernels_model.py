@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from compiled import MICRO, hyperparameters, learner
-from kernels import KERNELS, PLAIN
+from kernels import KERNELS, PLAIN, leaf
 from numpy.typing import NDArray
+from tinygrad.engine.jit import TinyJit
 from tinygrad.helpers import Context
 from tinygrad.tensor import Tensor
 
@@ -57,6 +58,16 @@ def losses(chosen: Implementation, recorded: bool = True) -> list[tuple[float, f
 
 def test_replaying_a_step_is_doing_it() -> None:
     assert losses(implementation(2)) == losses(implementation(2), recorded=False)
+
+
+def test_a_part_of_an_input_is_read_anew_each_time() -> None:
+    gain = leaf(8)
+    twice = TinyJit(lambda x: KERNELS.norm(KERNELS.norm(x[1:], gain, 1e-5), gain, 1e-5).realize())
+
+    for seed in range(4):
+        x = leaf(5, 8, seed=seed)
+        expected = PLAIN.norm(PLAIN.norm(x[1:], gain, 1e-5), gain, 1e-5).numpy()
+        np.testing.assert_allclose(twice(x).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_repeats_itself_to_the_last_bit_on_any_number_of_threads() -> None:

@@ -115,6 +115,27 @@ def test_attention_to_scores_that_are_far_apart() -> None:
     assert_agree(lambda o, value: o.attention(query, key, value, None, 8, True), leaf(1, 140, 8), tolerance=1e-4)
 
 
+REFUSED = {
+    "weight is dtypes.half": lambda o: o.product(leaf(2, 3), leaf(4, 3).half()),
+    r"x is dtypes.float \(2, 3\)": lambda o: o.product(leaf(2, 3), leaf(4, 5)),
+    "the residual": lambda o: o.product(leaf(2, 3), leaf(4, 3), leaf(4)),
+    "the gain": lambda o: o.norm(leaf(2, 3), leaf(2), 1e-5),
+    "up": lambda o: o.swiglu(leaf(2, 3), leaf(3)),
+    "logits": lambda o: o.cross_entropy(leaf(2, 3, 5), Tensor(integers(2, 4, below=5))),
+    "value": lambda o: o.attention(leaf(1, 2, 8), leaf(1, 2, 8), leaf(1, 2, 4), None, 4, True),
+    "3 heads cannot share 2": lambda o: o.attention(leaf(1, 2, 12), leaf(1, 2, 8), leaf(1, 2, 8), None, 4, True),
+    "a rotary table": lambda o: o.attention(*[leaf(1, 9, 4)] * 3, (leaf(8, 4), leaf(8, 4)), 4, True),
+    "no halves": lambda o: o.attention(*[leaf(1, 2, 3)] * 3, (leaf(2, 3), leaf(2, 3)), 3, True),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_operands_that_do_not_fit_are_refused(reason: str) -> None:
+    """A kernel would read past their ends."""
+    with pytest.raises(ValueError, match=reason):
+        REFUSED[reason](KERNELS)
+
+
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     """In shapes large enough to be shared, and again and again, since threads take the chunks in another order each time."""
     tokens, targets = (Tensor(integers(3, 130, below=70, seed=seed)) for seed in (0, 1))

@@ -10,7 +10,7 @@ from typing import TypeVar
 from tinygrad.tensor import Tensor
 
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Program, empty, run, sizes
+from agents.trainer.kernels.program import Define, Program, demand, empty, run, sizes
 from agents.trainer.optimizer import Moments
 from schemas.train import Hyperparameters
 
@@ -30,6 +30,9 @@ def update(
     pool: Pool, moments: Sequence[Moments], gradients: Sequence[Tensor], now: Tensor, hyper: Hyperparameters
 ) -> tuple[Tensor, list[Tensor]]:
     """As in Update."""
+    for each, gradient in zip(moments, gradients, strict=True):
+        for tensor in (each.weight, each.mean, each.square, gradient):
+            demand("a weight, moment or gradient", tensor, *sizes(each.weight))
     total, norm = Tensor.zeros(1, device=now.device).contiguous(), Tensor.zeros(1, device=now.device)
     for group in _groups(gradients, GRADIENTS_PER_KERNEL):
         total, norm = _norm(pool, group, total)

@@ -6,7 +6,7 @@ from tinygrad.tensor import Tensor
 
 from agents.parts.operations import Rotary
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Program, empty, run, sizes
+from agents.trainer.kernels.program import Define, Program, demand, empty, run, sizes
 
 WIDEST = 32
 """The most columns of a block of sums (WIDE in block.h), on the processor with the longest vectors."""
@@ -16,6 +16,7 @@ def attention(pool: Pool, query: Tensor, key: Tensor, value: Tensor, rotary: Rot
     """As in Operations."""
     (batch, length, heads), kv_heads = sizes(query), sizes(key)[-1] // width
     heads //= width
+    _check(query, key, value, rotary, width)
     defines: dict[str, Define] = {
         **{"BATCH": batch, "LENGTH": length, "HEADS": heads, "KV": kv_heads, "WIDTH": width},
         **{"SCALE": width**-0.5, "CAUSAL": int(causal), "ROTARY": int(rotary is not None)},
@@ -36,6 +37,20 @@ def attention(pool: Pool, query: Tensor, key: Tensor, value: Tensor, rotary: Rot
 
     outputs = [empty(query.shape, query), empty((batch, heads, length, 2), query), empty((batch * kv_heads * copied * 2,), query)]
     return run(program("attention", 2), pool, outputs, [query, key, value, *tables], gradient)[0]
+
+
+def _check(query: Tensor, key: Tensor, value: Tensor, rotary: Rotary | None, width: int) -> None:
+    batch, length, whole = sizes(query)
+    demand("query", query, batch, length, max(whole // width, 1) * width)
+    kv_heads = max(sizes(key)[-1] // width, 1)
+    for name, x in (("key", key), ("value", value)):
+        demand(name, x, batch, length, kv_heads * width)
+    if whole // width % kv_heads:
+        raise ValueError(f"{whole // width} heads cannot share {kv_heads} heads of keys evenly")
+    for table in rotary or ():
+        demand("a rotary table", table, max(sizes(table)[0], length), width)
+    if rotary and width % 2:
+        raise ValueError(f"heads of {width} channels have no halves to turn")
 
 
 def _copied(length: int, width: int) -> int:

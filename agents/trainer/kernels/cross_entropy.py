@@ -8,7 +8,7 @@ from tinygrad.tensor import Tensor
 
 from agents.parts.operations import IGNORED
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Program, as_integers, empty, run, sizes
+from agents.trainer.kernels.program import Define, Program, as_integers, demand, empty, run, sizes
 
 ROWS_PER_CHUNK = 32
 
@@ -16,6 +16,7 @@ ROWS_PER_CHUNK = 32
 def cross_entropy(pool: Pool, logits: Tensor, targets: Tensor) -> Tensor:
     """As in Operations."""
     rows, width = prod(sizes(logits)[:-1]), sizes(logits)[-1]
+    demand("logits", logits, *sizes(targets), width)
     defines: dict[str, Define] = {"ROWS": rows, "N": width, "IGNORED": IGNORED, "ROWS_PER_CHUNK": ROWS_PER_CHUNK}
 
     def program(file: str) -> Program:

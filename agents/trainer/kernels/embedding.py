@@ -7,7 +7,7 @@ from math import prod
 from tinygrad.tensor import Tensor
 
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Program, as_integers, empty, run, sizes
+from agents.trainer.kernels.program import Define, Program, as_integers, demand, empty, run, sizes
 
 TOKENS_PER_CHUNK = 256
 CHUNKS_OF_TABLE = 32
@@ -17,6 +17,7 @@ CHUNKS_OF_TABLE = 32
 def embedding(pool: Pool, tokens: Tensor, table: Tensor) -> Tensor:
     """As in Operations."""
     count, (vocabulary, width) = prod(sizes(tokens)), sizes(table)
+    demand("the table", table, vocabulary, width)
     defines: dict[str, Define] = {
         **{"TOKENS": count, "VOCABULARY": vocabulary, "WIDTH": width},
         **{"TOKENS_PER_CHUNK": TOKENS_PER_CHUNK, "ROWS_PER_CHUNK": -(-vocabulary // CHUNKS_OF_TABLE)},

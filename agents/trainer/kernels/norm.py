@@ -7,7 +7,7 @@ from math import prod
 from tinygrad.tensor import Tensor
 
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Program, empty, run, sizes
+from agents.trainer.kernels.program import Define, Program, demand, empty, run, sizes
 
 ROWS_PER_CHUNK = 64
 
@@ -15,6 +15,8 @@ ROWS_PER_CHUNK = 64
 def norm(pool: Pool, x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
     """As in Operations."""
     rows, width = prod(sizes(x)[:-1]), sizes(x)[-1]
+    demand("x", x, *sizes(x))
+    demand("the gain", gain, width)
     defines: dict[str, Define] = {"ROWS": rows, "N": width, "EPSILON": epsilon, "ROWS_PER_CHUNK": ROWS_PER_CHUNK}
 
     def program(file: str, operations: int) -> Program:

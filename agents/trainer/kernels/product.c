@@ -2,7 +2,14 @@
 // one of the two strides of each is 1, so that a transposed matrix needs no copy.
 //
 // A chunk is some rows of some WIDE columns. It copies its columns of B, a slice of the depth at a time, to where they lie in a row
-// and in the first-level cache, and its rows of A stream past them.
+// and in the first-level cache, and its rows of A stream past them. Many rows make the copy cheap; but there are to be some sixteen
+// chunks for as many processors, unless they would take less than ten microseconds or so.
+enum {
+    CHEAP = MAX(16 * TALL, (1 << 20) / (K * WIDE)),
+    SHARED = MAX(4 * TALL, (long)M * PARTS(N, WIDE) / 16),
+    ROWS = UP(MIN(CHEAP, SHARED), TALL),
+    SLICE = PARTS(K, PARTS(K, DEPTH)), // of the depth, all alike
+};
 
 struct product {
     float *c;
@@ -20,8 +27,6 @@ void NAME(float *c, const float *a, const float *b, const unsigned long long *po
 #endif
     SHARE(pool, work, &product, (long)PARTS(M, ROWS) * PARTS(N, WIDE));
 }
-
-enum { SLICE = PARTS(K, PARTS(K, DEPTH)) }; // slices of equal depth
 
 // The columns from n on of B's rows k to k + depth, ragged ones filled up with zeros.
 INLINE void pack(const float *b, long k, long n, long depth, float *panel) {

@@ -9,13 +9,10 @@ from math import prod
 from tinygrad.tensor import Tensor
 
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Define, Gradient, Program, empty, run, sizes
+from agents.trainer.kernels.program import Define, Gradient, Program, demand, empty, run, sizes
 
 DEPTH = 192
 """The most numbers of a column that a slice holds: with the columns of a block, three quarters of a first-level cache of 32 KiB."""
-
-OPERATIONS_PER_CHUNK = 1 << 21
-"""Of multiply and add: some ten microseconds, much more than taking a chunk costs, and enough chunks for many cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,12 @@ class Matrix:
 def product(pool: Pool, x: Tensor, weight: Tensor, residual: Tensor | None = None) -> Tensor:
     """As in Operations."""
     out, width = sizes(weight)
-    tokens = prod(sizes(x)[:-1])
+    rows = sizes(x)[:-1]
+    tokens = prod(rows)
+    demand("x", x, *rows, width)
+    demand("weight", weight, out, width)
+    if residual is not None:
+        demand("the residual", residual, *rows, out)
 
     def gradient(gradients: list[Tensor], _: list[Tensor], operands: list[Tensor]) -> Sequence[Tensor | None]:
         of_result, x, weight = gradients[0], operands[0], operands[1]
@@ -43,7 +45,7 @@ def product(pool: Pool, x: Tensor, weight: Tensor, residual: Tensor | None = Non
         of_weight = _multiply(pool, empty(weight.shape, x), Matrix(of_result, out, tokens, True), Matrix(x, tokens, width))
         return [of_x, of_weight, of_result][: len(operands)]
 
-    into = empty((*x.shape[:-1], out), x)
+    into = empty((*rows, out), x)
     return _multiply(pool, into, Matrix(x, tokens, width), Matrix(weight, width, out, True), residual, gradient)
 
 
@@ -55,7 +57,6 @@ def _multiply(
     defines: dict[str, Define] = {
         **{"M": left.rows, "N": right.columns, "K": left.columns, "DEPTH": DEPTH, "START": int(start is not None)},
         **dict(zip(("A_ROW", "A_K", "B_ROW", "B_N"), (*left.strides, *right.strides), strict=True)),
-        "ROWS": f"MAX(4 * TALL, {OPERATIONS_PER_CHUNK} / (2 * K * WIDE) / TALL * TALL)",
     }
     kind = "nt"[left.transposed] + "nt"[right.transposed]
     name = f"product_{kind}_{left.rows}_{right.columns}_{left.columns}"

@@ -77,6 +77,12 @@ def sizes(x: Tensor) -> tuple[int, ...]:
     return tuple(map(int, x.shape))
 
 
+def demand(name: str, x: Tensor, *shape: int) -> None:
+    """Raises ValueError where `x` is not of this shape, or not of float32: a kernel would read past its end, or other numbers."""
+    if sizes(x) != shape or x.dtype != dtypes.float32:
+        raise ValueError(f"{name} is {x.dtype} {sizes(x)}: the kernel takes float32 {shape}")
+
+
 def as_integers(x: Tensor) -> Tensor:
     """Indices as the kernels read them, in 32 bits."""
     return x if x.dtype == dtypes.int32 else x.cast(dtypes.int32)

@@ -1,4 +1,4 @@
-"""Runs what tinygrad's JIT recorded in one go: calling a kernel from Python takes longer than most kernels do."""
+"""Runs what tinygrad's JIT recorded in one go: calling a kernel from Python takes as long as a small kernel does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 from tinygrad.device import Buffer, Compiled, Device
 from tinygrad.engine.jit import GraphRunner
 from tinygrad.runtime.ops_cpu import CPUProgram
-from tinygrad.uop.ops import ProgramInfo, UOp
+from tinygrad.uop.ops import Ops, ProgramInfo, UOp
 
 from agents.trainer.kernels.pool import Pool
 
@@ -55,11 +55,13 @@ class Replay(GraphRunner):
 
     @staticmethod
     def supports_uop(batch_devs: list[Compiled], new_call: UOp) -> bool:
-        """Whether tinygrad may put a call into such a table: all but those with variables, which the decoder has none of."""
+        """Whether a call may stand in such a table: not one with variables, nor one that reads a part of an input."""
         if not GraphRunner.supports_uop(batch_devs, new_call):
             return False
         info: ProgramInfo = new_call.src[0].arg
-        return len(info.runtimevars) == len(info.vars) and len(info.globals) + len(info.vars) <= _ARGUMENTS
+        parts = (each for each in new_call.src[1:] if each.op is not Ops.PARAM)
+        fixed = not any(uop.op is Ops.PARAM for each in parts for uop in each.toposort())
+        return fixed and len(info.runtimevars) == len(info.vars) and len(info.globals) + len(info.vars) <= _ARGUMENTS
 
 
 def _address(buffer: Buffer) -> int:

@@ -7,7 +7,7 @@ from math import prod
 from tinygrad.tensor import Tensor
 
 from agents.trainer.kernels.pool import Pool
-from agents.trainer.kernels.program import Program, empty, run, sizes
+from agents.trainer.kernels.program import Program, demand, empty, run, sizes
 
 CHUNK = 1 << 14
 """Numbers: some ten microseconds' work."""
@@ -16,6 +16,8 @@ CHUNK = 1 << 14
 def swiglu(pool: Pool, gate: Tensor, up: Tensor) -> Tensor:
     """As in Operations."""
     count = prod(sizes(gate))
+    demand("the gate", gate, *sizes(gate))
+    demand("up", up, *sizes(gate))
 
     def program(file: str) -> Program:
         defines = {"N": count, "CHUNK": CHUNK}
