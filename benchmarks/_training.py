@@ -27,7 +27,7 @@ from benchmarks.trainers.job import Job, Shape
 from schemas.train import Hyperparameters, Start
 
 PYTORCH, COMPILED, OURS = "PyTorch", "PyTorch, torch.compile", "ours"
-TORCH_PRODUCT, NUMPY_PRODUCT = "torch.mm", "numpy @"
+TORCH_PRODUCT, NUMPY_PRODUCT, OUR_PRODUCT = PRODUCTS = ("torch.mm", "numpy @", "our product")
 
 BATCHES = 256
 """Different batches; after them they come again."""
@@ -135,7 +135,8 @@ def trainers(recipe: Recipe, folder: Path, judge: Path, *, compiled: bool) -> di
 def products(judge: Path, size: int) -> dict[str, list[str]]:
     """The commands of what says how much the machine can do."""
     module = ["-m", "benchmarks.trainers.product"]
-    return {TORCH_PRODUCT: [str(judge), *module, "torch", str(size)], NUMPY_PRODUCT: [sys.executable, *module, "numpy", str(size)]}
+    pythons = zip(PRODUCTS, (str(judge), sys.executable, sys.executable), ("torch", "numpy", "ours"), strict=True)
+    return {name: [python, *module, library, str(size)] for name, python, library in pythons}
 
 
 def write_given(path: Path, recipe: Recipe, hyper: Hyperparameters) -> Path:

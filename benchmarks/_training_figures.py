@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from agents.parts.recipes import Recipe
 from benchmarks._results import Figures
-from benchmarks._training import NUMPY_PRODUCT, PYTORCH, TORCH_PRODUCT, Trained
+from benchmarks._training import PRODUCTS, PYTORCH, Trained
 
 TITLES = {
-    "speed": "Training in float32 (medians of the rounds; ratio: to PyTorch in the same round; share: of torch.mm in the same round)",
+    "speed": "Training in float32, medians of the rounds (ratio: to PyTorch in the same round; share: of the fastest product in it)",
     "start": "Seconds from the start of a process to the end of its first step, and the peak of its memory",
     "agreement": "How far the losses of the first steps are from PyTorch's, from the same weights over the same text",
     "products": "What the machine can do: products of two large float32 matrices, in GFLOP/s",
@@ -59,12 +59,12 @@ def products(recipe: Recipe, runs: Runs, size: int) -> list[Figures]:
             "beside": recipe.name,
             **_spread("GFLOP/s", rates(runs[name], 2 * size**3 / 1e9)),
         }
-        for name in (TORCH_PRODUCT, NUMPY_PRODUCT)
+        for name in PRODUCTS
     ]
 
 
 def trainers(runs: Runs) -> Runs:
-    return {name: trained for name, trained in runs.items() if name not in (TORCH_PRODUCT, NUMPY_PRODUCT)}
+    return {name: trained for name, trained in runs.items() if name not in PRODUCTS}
 
 
 def rates(trained: Trained, amount: float) -> list[float]:
@@ -73,14 +73,8 @@ def rates(trained: Trained, amount: float) -> list[float]:
 
 
 def _speed(recipe: Recipe, name: str, trained: Trained, runs: Runs, product: float) -> Figures:
-    tokens, plain, most = (
-        rates(each, amount)
-        for each, amount in (
-            (trained, recipe.batch * recipe.context),
-            (runs[PYTORCH], recipe.batch * recipe.context),
-            (runs[TORCH_PRODUCT], product),
-        )
-    )
+    tokens, plain = (rates(each, recipe.batch * recipe.context) for each in (trained, runs[PYTORCH]))
+    most = map(max, *(rates(runs[name], product) for name in PRODUCTS))
     ratios = [rate / other for rate, other in zip(tokens, plain, strict=True)]
     return {
         "contender": name,

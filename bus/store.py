@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,10 @@ FOLDER = "store"
 """The store's folder below `artifacts/`."""
 _CHUNK = 1 << 20
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+Source = Path | bytes | Iterable[bytes | memoryview]
+"""What may be kept: a file, bytes, or blocks of them that need not be in memory all at once."""
 
 
 class NotInStore(BusError):
@@ -40,8 +44,8 @@ class Store:
     def __init__(self, artifacts: Path) -> None:
         self._artifacts = artifacts
 
-    def put(self, source: Path | bytes) -> Stored:
-        """Copy bytes or a file into the store, synced to disk. What is there already is not written again, unless it was changed.
+    def put(self, source: Source) -> Stored:
+        """Copy bytes, blocks of them or a file into the store, synced to disk. What is there already stays, unless it was changed.
 
         Raises OSError.
         """
@@ -80,7 +84,7 @@ def _relative(digest: str) -> str:
     return f"{FOLDER}/{digest[:2]}/{digest}"
 
 
-def _copy(source: Path | bytes, target: BinaryIO) -> tuple[str, int]:
+def _copy(source: Source, target: BinaryIO) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     for block in _blocks(source):
         digest.update(block)
@@ -89,9 +93,12 @@ def _copy(source: Path | bytes, target: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _blocks(source: Path | bytes) -> Iterator[bytes]:
+def _blocks(source: Source) -> Iterator[bytes | memoryview]:
     if isinstance(source, bytes):
         yield source
+        return
+    if not isinstance(source, Path):
+        yield from source
         return
     with source.open("rb") as file:
         while block := file.read(_CHUNK):

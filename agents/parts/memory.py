@@ -16,7 +16,7 @@ from agents.parts.recipes import RECIPES, Recipe
 FLOAT = 4
 """Bytes of a number: weights, gradients, moments and activations are float32."""
 CHECKPOINT_COPIES = 3
-"""Of the weights, in the processor's memory, while a checkpoint is encoded: as arrays, as their bytes and as the file."""
+"""As many as the weights have, in the processor's memory, while a checkpoint is written: weights, and both moments."""
 
 WIDTHS, FFNS, SCORES, LOGITS = 17.0, 4.5, 2.6, 2.5
 """What a training step in plain tinygrad keeps at once for a token: in each layer so many times the width, the FFN's width and the
@@ -65,12 +65,12 @@ class Nvml(Protocol):
     def nvmlDeviceGetMemoryInfo(self, handle: Handle) -> Any: ...  # a ctypes structure with `free`, in bytes
 
 
-def needed(recipe: Recipe) -> Need:
-    """What a run of `recipe` takes, with its batch and context."""
+def needed(recipe: Recipe, accumulates: bool = False) -> Need:
+    """What a run of `recipe` takes, with its batch and context; one that accumulates gradients keeps their sums."""
     weights = FLOAT * recipe.parameters
     return Need(
         weights=weights,
-        gradients=weights,
+        gradients=weights * (2 if accumulates else 1),
         moments=2 * weights,
         activations=FLOAT * round(_activations(recipe)),
         checkpoint=CHECKPOINT_COPIES * weights,
@@ -101,21 +101,21 @@ def total(need: Need, room: Room) -> int:
     return need.on_device + (need.checkpoint if room.shared else 0)
 
 
-def fits(recipe: Recipe, room: Room) -> bool:
+def fits(recipe: Recipe, room: Room, accumulates: bool = False) -> bool:
     """Whether training has room; where nobody knows how much there is, it may try."""
-    return room.free is None or total(needed(recipe), room) <= room.free
+    return room.free is None or total(needed(recipe, accumulates), room) <= room.free
 
 
-def shortage(recipe: Recipe, room: Room) -> str | None:
+def shortage(recipe: Recipe, room: Room, accumulates: bool = False) -> str | None:
     """Why `recipe` cannot be trained in this memory, with every part; None where it can, or nobody knows."""
-    if fits(recipe, room) or room.free is None:
+    if fits(recipe, room, accumulates) or room.free is None:
         return None
-    need = needed(recipe)
+    need = needed(recipe, accumulates)
     parts = {"weights": need.weights, "gradients": need.gradients, "moments": need.moments, "activations": need.activations}
     if room.shared:
         parts["a checkpoint's copies"] = need.checkpoint
     said = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
-    largest = max((each for each in RECIPES.values() if fits(each, room)), key=lambda each: each.parameters, default=None)
+    largest = max((each for each in RECIPES.values() if fits(each, room, accumulates)), key=lambda each: each.parameters, default=None)
     instead = f"{largest.name} is the largest recipe that fits" if largest else "no recipe fits"
     return f"{recipe.name} needs {_gib(total(need, room))} GiB to train ({said}), and {_gib(room.free)} GiB are free here: {instead}"
 

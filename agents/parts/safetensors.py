@@ -7,7 +7,7 @@ that gives each tensor's dtype, shape and place, then the tensors' bytes without
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -35,18 +35,23 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data_offsets: tuple[int, int]
 
 
-def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:  # Any: every dtype of the table above
-    """The bytes of a file; the same tensors always give the same bytes."""
+def blocks(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:  # Any: as in the table above
+    """The bytes of a file, one tensor after the other and without copying any; the same tensors always give the same bytes."""
     header: dict[str, Any] = {_METADATA: dict(sorted(metadata.items()))}  # the header's two kinds of value
-    blocks, at = [], 0
+    arrays, at = [], 0
     for name, array in sorted(tensors.items()):
-        block = np.ascontiguousarray(array).tobytes()
-        header[name] = Entry(dtype=_NAMES[array.dtype], shape=list(array.shape), data_offsets=(at, at + len(block)))
-        blocks.append(block)
-        at += len(block)
+        header[name] = Entry(dtype=_NAMES[array.dtype], shape=list(array.shape), data_offsets=(at, at + array.nbytes))
+        arrays.append(array)
+        at += array.nbytes
     text = msgspec.json.encode(header)
     text += b" " * (-len(text) % 8)  # the format asks for tensors at a multiple of eight
-    return b"".join((len(text).to_bytes(_PREFIX, "little"), text, *blocks))
+    yield len(text).to_bytes(_PREFIX, "little") + text
+    yield from (np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays)
+
+
+def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:  # Any: as above
+    """The bytes of a file, whole."""
+    return b"".join(blocks(tensors, metadata))
 
 
 def decode(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:  # Any: every dtype of the table above

@@ -68,8 +68,8 @@ class Saved:
 
 def save(state: State, content: Content, store: Store) -> Saved:
     """Write a checkpoint; the hash of the optimiser's state is put into `content`. Equal weights make the same file. Raises OSError."""
-    weights = store.put(safetensors.encode(state.weights, {"format": "pt"}))  # the key that transformers asks for
-    optimizer = store.put(safetensors.encode(_flat(state), {}))
+    weights = store.put(safetensors.blocks(state.weights, {"format": "pt"}))  # the key that transformers asks for
+    optimizer = store.put(safetensors.blocks(_flat(state), {}))
     content = replace(content, optimizer=optimizer.hash)
     meta = Meta(format="zeropoint-checkpoint-1", weights=weights.hash, content=content)
     return Saved(weights, optimizer, store.put(msgspec.json.format(msgspec.json.encode(meta), indent=2)), content)

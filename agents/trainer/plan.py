@@ -105,7 +105,7 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
         recipe, tokenizer = _with_tokenizer(recipe, request, settings)
     else:
         tokenizer = Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
-    if reason := shortage(recipe, room(expected_device())):
+    if reason := shortage(recipe, room(expected_device()), settings.accumulate > 1):
         raise CommandRefused("no_memory", reason)
     hyper = Hyperparameters(
         recipe=recipe.name,

@@ -25,7 +25,10 @@ class Shape(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
+    """`compiled`: by torch.compile. `stage`: ours as it was at one of stages.STAGES, null: as it is."""
+
     shape: Shape
     hyper: Hyperparameters
     given: str
     compiled: bool = False
+    stage: int | None = None

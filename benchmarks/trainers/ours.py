@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+from tinygrad.helpers import Context
 
 from agents.parts import safetensors
 from agents.parts.recipes import recipe_named, shapes
@@ -16,6 +17,7 @@ from agents.trainer.implementations import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.state import State
 from benchmarks.trainers.job import Job
+from benchmarks.trainers.stages import implementation_at, jit_at
 from benchmarks.trainers.turns import Turns
 
 
@@ -26,12 +28,14 @@ def main() -> None:
     device = open_device()
     recipe = recipe_named(job.hyper.recipe)
     weights = {name: given[name] for name in shapes(recipe)}
-    learner = Learner(recipe, job.hyper, implementation_for(device), State.begun(weights))
+    implementation = implementation_for(device) if job.stage is None else implementation_at(job.stage)
+    learner = Learner(recipe, job.hyper, implementation, State.begun(weights))
     batches = itertools.cycle(list(zip(given["tokens"], given["targets"], strict=True)))
     rates = itertools.chain(given["rates"].tolist(), itertools.repeat(float(given["rates"][-1])))
 
     def work(steps: int) -> list[float]:
-        return [learner.step([next(batches)], next(rates))[0] for _ in range(steps)]
+        with Context(JIT=jit_at(job.stage)):
+            return [learner.step([next(batches)], next(rates))[0] for _ in range(steps)]
 
     turns.take(work, device, {"tinygrad": version("tinygrad")})
 

@@ -1,4 +1,6 @@
-"""What the machine can do: products of large float32 matrices, by torch.mm (`torch`, on its device) or numpy's `@` (`numpy`, on the CPU).
+"""What the machine can do: products of large float32 matrices.
+
+By torch.mm (`torch`, on its device), numpy's `@` (`numpy`, on the CPU), or what the trainer has for its device (`ours`).
 
 `python -m benchmarks.trainers.product LIBRARY SIZE`; a step is one product of two SIZE x SIZE matrices.
 """
@@ -15,7 +17,7 @@ from benchmarks.trainers.turns import Turns
 def main() -> None:
     turns = Turns()
     library, size = sys.argv[1], int(sys.argv[2])
-    corner_of_product, device, version = (torch_product if library == "torch" else numpy_product)(size)
+    corner_of_product, device, version = LIBRARIES[library](size)
 
     def work(steps: int) -> list[float]:
         for _ in range(steps):
@@ -38,6 +40,26 @@ def numpy_product(size: int) -> tuple[Callable[[], SupportsFloat], str, str]:
 
     a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
     return lambda: (a @ b)[0, 0], "cpu", np.__version__
+
+
+def our_product(size: int) -> tuple[Callable[[], SupportsFloat], str, str]:
+    from importlib.metadata import version
+
+    import numpy as np
+    from tinygrad.engine.jit import TinyJit
+    from tinygrad.tensor import Tensor
+
+    from agents.trainer.compiler import open_device
+    from agents.trainer.implementations import implementation_for
+
+    device = open_device()
+    product = implementation_for(device).operations.product
+    a, b = (Tensor(each).realize() for each in np.random.default_rng(0).standard_normal((2, size, size), np.float32))
+    corner = TinyJit(lambda *operands: product(*operands)[0, 0].realize())
+    return lambda: float(corner(a, b).item()), device, version("tinygrad")
+
+
+LIBRARIES = {"torch": torch_product, "numpy": numpy_product, "ours": our_product}
 
 
 if __name__ == "__main__":
