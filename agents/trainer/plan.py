@@ -85,7 +85,8 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
     `parent` is the checkpoint that it is to start from: its recipe and kind of tokenizer are the run's.
     """
     recipe = parent.recipe if parent else recipes_named([request.recipe or settings.recipe])[0]
-    _refuse_unless(request.recipe in (None, recipe.name), f"the checkpoint is of the recipe {recipe.name}, not {request.recipe}")
+    asked = request.recipe or recipe.name
+    _refuse_unless(asked.lower() == recipe.name.lower(), f"the checkpoint is of the recipe {recipe.name}, not {asked}")
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
     data = settings.data if request.data is None else request.data

@@ -266,7 +266,7 @@ def test_a_recorder_that_ends_while_a_rewrite_is_stuck_begins_no_second_one(tmp_
     monkeypatch.setattr("agents.recorder.compactor.CLOSE_TIMEOUT", 0.05)
     working = Working(tmp_path)
     assert stuck.wait(10)
-    parts = {"committer": Mute(), "intake": Mute(), "projector": Mute(), "compactor": working.compactor, "recording": log}
+    parts = {"committer": Mute(), "intake": Mute(), "projector": Mute(), "drawer": Mute(), "compactor": working.compactor, "recording": log}
     publisher = SimpleNamespace(epoch=1)
     ending = SimpleNamespace(name="recorder", client=SimpleNamespace(publisher=publisher), **parts)
     asyncio.run(Recorder.close(cast(Recorder, ending)))
