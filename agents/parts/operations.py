@@ -1,6 +1,6 @@
 """What a decoder is computed with: a handful of operations, here as plain tinygrad, which every device runs.
 
-A device for which something faster exists gets it from the trainer's table (agents/trainer/implementations.py); a model calls
+A device for which something faster exists gets it from the trainer's table (agents/trainer/devices.py); a model calls
 what it is given and knows of neither.
 """
 

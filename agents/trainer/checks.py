@@ -9,7 +9,7 @@ from agents.parts.memory import needed, room, shortage, total
 from agents.parts.model import initial_weights
 from agents.parts.recipes import Recipe
 from agents.trainer.data.opening import open_corpus
-from agents.trainer.implementations import implementation_for, precision_for
+from agents.trainer.devices import implementation_for, precision_for
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
 from agents.trainer.state import State

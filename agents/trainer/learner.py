@@ -15,7 +15,7 @@ from tinygrad.tensor import Tensor
 from agents.parts.recipes import Recipe
 from agents.parts.vision import Vlm, model_for
 from agents.trainer.data.corpus import Batch
-from agents.trainer.implementations import Implementation
+from agents.trainer.implementation import Implementation
 from agents.trainer.inputs import Input
 from agents.trainer.optimizer import AdamW, gradient_of
 from agents.trainer.state import State

@@ -18,9 +18,9 @@ from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.data.corpus import BadData, Corpus
 from agents.trainer.data.files import Progress as Reading
 from agents.trainer.data.opening import open_corpus
+from agents.trainer.devices import implementation_for
 from agents.trainer.energy import Energy, EnergyMeter
 from agents.trainer.errors import CrashLoop, DataChanged, Diverged, Interrupted
-from agents.trainer.implementations import implementation_for
 from agents.trainer.journal import MOST_DEATHS, Journal
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan

@@ -174,7 +174,7 @@ class Worker:
 
     def _prepared(self, plan: Plan, shelf: Shelf, report: Report) -> Run:
         device = open_device()
-        from agents.trainer.implementations import precision_for  # tinygrad takes a second to import: not for who only asks for the status
+        from agents.trainer.devices import precision_for  # tinygrad takes a second to import: not for who only asks for the status
         from agents.trainer.loop import Run
 
         settled = msgspec.structs.replace(plan.hyper, precision=precision_for(device, plan.hyper.precision))

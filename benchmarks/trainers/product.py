@@ -50,7 +50,7 @@ def our_product(size: int) -> tuple[Callable[[], SupportsFloat], str, str]:
     from tinygrad.tensor import Tensor
 
     from agents.trainer.compiler import open_device
-    from agents.trainer.implementations import implementation_for
+    from agents.trainer.devices import implementation_for
 
     device = open_device()
     product = implementation_for(device).operations.product

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agents.parts.operations import Operations, plain
-from agents.trainer.implementations import Implementation
+from agents.trainer.implementation import Implementation
 from agents.trainer.kernels import implementation
 from agents.trainer.optimizer import update
 

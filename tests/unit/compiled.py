@@ -23,7 +23,8 @@ os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
 from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES, Recipe, Vision
 from agents.trainer.compiler import open_device
-from agents.trainer.implementations import Implementation, implementation_for
+from agents.trainer.devices import implementation_for
+from agents.trainer.implementation import Implementation
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
 from agents.trainer.state import State

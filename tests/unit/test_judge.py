@@ -19,7 +19,8 @@ from agents.parts.model import Llama, initial_weights
 from agents.parts.operations import plain
 from agents.parts.recipes import RECIPES
 from agents.trainer.data.corpus import Batch
-from agents.trainer.implementations import Implementation, implementation_for
+from agents.trainer.devices import implementation_for
+from agents.trainer.implementation import Implementation
 from agents.trainer.optimizer import gradient_of, update
 from agents.trainer.plan import Settings, make_plan
 from agents.trainer.schedule import learning_rate

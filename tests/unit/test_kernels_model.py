@@ -14,7 +14,8 @@ from tinygrad.tensor import Tensor
 from agents.parts.model import Llama, initial_weights
 from agents.parts.operations import Operations
 from agents.parts.recipes import Recipe
-from agents.trainer.implementations import Implementation, implementation_for
+from agents.trainer.devices import implementation_for
+from agents.trainer.implementation import Implementation
 from agents.trainer.kernels import implementation
 from agents.trainer.learner import Learner
 from agents.trainer.state import State

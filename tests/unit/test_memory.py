@@ -18,7 +18,7 @@ from agents.parts.memory import Room, expected_device, fits, needed, room, short
 from agents.parts.operations import plain
 from agents.parts.recipes import RECIPES, Recipe
 from agents.trainer import plan
-from agents.trainer.implementations import Implementation
+from agents.trainer.implementation import Implementation
 from agents.trainer.optimizer import update
 from bus.errors import CommandRefused
 from bus.store import Store

@@ -35,7 +35,7 @@ from agents.trainer.plan import Settings, make_plan
 from schemas.train import Start
 
 device = open_device()
-from agents.trainer.implementations import implementation_for
+from agents.trainer.devices import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.data.pictures import open_pictures
 from agents.trainer.schedule import learning_rate

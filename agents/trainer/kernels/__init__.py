@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from agents.parts.operations import Operations
-from agents.trainer.implementations import Implementation
+from agents.trainer.implementation import Implementation
 from agents.trainer.kernels.adamw import update
 from agents.trainer.kernels.attention import attention
 from agents.trainer.kernels.cross_entropy import cross_entropy

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tinygrad.device import Device
 from tinygrad.dtype import dtypes
 
-from agents.parts.operations import Operations, plain
-from agents.trainer.optimizer import Update, update
+from agents.parts.operations import plain
+from agents.trainer.implementation import Implementation
+from agents.trainer.optimizer import update
 
 DTYPES = {"float32": dtypes.float32, "bfloat16": dtypes.bfloat16}
 """What the operands of products may be rounded to; weights, sums and the optimiser stay float32."""
 BEST_AT_BFLOAT16 = ("AMD", "CUDA", "METAL", "NV")
 """Devices with units for products of bfloat16."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Implementation:
-    """The operations of the model, and the optimiser's step."""
-
-    operations: Operations
-    update: Update
 
 
 def _kernels(threads: int | None) -> Implementation:
