@@ -43,11 +43,12 @@ class Report:
     _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def publish(self, topic: Topic[T], event: T) -> None:
-        """Publish one event, unless the run has ended."""
+    def publish(self, topic: Topic[T], event: T) -> bool:
+        """Publish one event, unless the run has ended; whether it was published."""
         with self._lock:
             if not self._ended:
                 self.publish_event(topic, event, run=self.run)
+            return not self._ended
 
     def end(self, topic: Topic[T], event: T) -> None:
         """Publish the run's last event; the first call wins. Gives up where another thread's event is held up by the bus."""
@@ -95,8 +96,8 @@ class Report:
         """Say that a file leaves the store."""
         self.publish(REMOVED, Removed(hash=digest, kind=kind, reason="newer checkpoints took its place"))
 
-    def saved(self, saved: Saved, final: bool, best: bool) -> None:
-        """Say that a checkpoint is in the store, and which files it is made of."""
+    def saved(self, saved: Saved, final: bool, best: bool) -> bool:
+        """Say that a checkpoint is in the store, and which files it is made of. False where the run has ended, and it was not said."""
         weights, optimizer, meta = saved.weights, saved.optimizer, saved.meta
         self.artifact(weights, "checkpoint", None, [])
         self.artifact(optimizer, "optimizer", None, [weights.hash])
@@ -114,4 +115,4 @@ class Report:
             optimizer_hash=optimizer.hash,
             best=best,
         )
-        self.publish(train.CHECKPOINT, event)
+        return self.publish(train.CHECKPOINT, event)

@@ -84,7 +84,8 @@ class Shelf:
         )
         before = [*(each for each in self._journal.checkpoints if each.step < kept.step), kept]
         after = retained(before, self.keep)
-        self.report.saved(saved, final, best=best_of(before) is kept)
+        if not self.report.saved(saved, final, best=best_of(before) is kept):
+            return  # the agent ended meanwhile, and said that the run goes on from the checkpoint before
         self._superfluous = {**self._superfluous, **superfluous(before, after)}
         self._journal = replace(self._journal, checkpoints=after, seconds=seconds, deaths=0)
         self._settle()

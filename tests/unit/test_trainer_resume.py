@@ -1,6 +1,7 @@
 """A run that was interrupted goes on to the bit where it stood, and keeps the checkpoints that it needs."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,36 @@ def test_a_run_goes_on_from_its_last_checkpoint_where_no_later_step_was_kept(
         assert curve(first.bus, second.bus) == unbroken[0]
         assert second.bus.published(train.RUN_COMPLETED)[0].checkpoint == unbroken[1]
         assert second.bus.published(train.RUN_COMPLETED)[0].seconds > 0
+
+    run(scenario())
+
+
+def test_a_checkpoint_that_the_end_of_the_agent_overtakes_is_not_gone_on_from(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was told of it: its event came after the last one of the agent."""
+    put, leave = Store.put, threading.Event()
+
+    async def scenario() -> None:
+        first = await started(tmp_path, settings)
+        await until(lambda: len(first.bus.published(train.CHECKPOINT)) == 1)
+
+        def slow(self: Store, source: Any) -> Any:
+            leave.wait(30)
+            return put(self, source)
+
+        monkeypatch.setattr(Store, "put", slow)
+        await first.stop()
+        suspended = first.bus.published(train.RUN_SUSPENDED)
+        leave.set()
+        thread = worker_of(first)._thread
+        assert thread is not None
+        await asyncio.to_thread(thread.join, 10)
+
+        present = journal.unfinished(tmp_path)
+        assert present is not None
+        assert [train.RunSuspended(step=present.resumable[0].step)] == suspended
+        assert len(first.bus.published(train.CHECKPOINT)) == 1
 
     run(scenario())
 
