@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -119,7 +120,7 @@ def train_in_turns(recipe: Recipe, plan: Plan, judge: Path) -> dict[str, Trained
 def lacking() -> str | None:
     """Why torch.compile cannot take part here, None where it can: it calls a C++ compiler, as PyTorch chooses it."""
     compiler = os.environ.get("CXX", "g++")
-    return None if shutil.which(compiler) else f"{COMPILED}: there is no {compiler}: apt install g++, or name one: CXX=…"
+    return None if shutil.which(shlex.split(compiler)[-1]) else f"{COMPILED}: there is no {compiler}: apt install g++, or name one: CXX=…"
 
 
 def trainers(recipe: Recipe, folder: Path, judge: Path, *, compiled: bool) -> dict[str, list[str]]:
@@ -168,7 +169,7 @@ def _gather(opened: Stage, folder: Path, recipe: Recipe, plan: Plan, judge: Path
     """Start everybody, one after the other."""
     entrants = {}
     for name, command in trainers(recipe, folder, judge, compiled=plan.compiled and lacking() is None).items():
-        sys.stderr.write(f"{recipe.name}: the first step of {name}, twice\n")
+        sys.stderr.write(f"{recipe.name}: the first step of {name}, three times\n")
         entrants[name] = _enter(opened, name, command, folder)
     for name, command in products(judge, plan.product).items():
         entrants[name] = Entrant(opened, name, command, environment(folder, name))
@@ -176,11 +177,13 @@ def _gather(opened: Stage, folder: Path, recipe: Recipe, plan: Plan, judge: Path
 
 
 def _enter(opened: Stage, name: str, command: list[str], folder: Path) -> Entrant:
-    """Start it twice: with nothing compiled before, to the end of its first step, and again, to stay."""
+    """Start it thrice: so that its libraries were read before, with nothing compiled before, and again, to stay."""
     surroundings = environment(folder, name)
-    Path(surroundings["XDG_CACHE_HOME"]).mkdir()
-    with stage(folder) as alone:
-        cold = Entrant(alone, name, command, surroundings).first_seconds
+    for _ in range(2):
+        shutil.rmtree(surroundings["XDG_CACHE_HOME"], ignore_errors=True)
+        Path(surroundings["XDG_CACHE_HOME"]).mkdir()
+        with stage(folder) as alone:
+            cold = Entrant(alone, name, command, surroundings).first_seconds
     entrant = Entrant(opened, name, command, surroundings)
     entrant.trained.cold, entrant.trained.warm = cold, entrant.first_seconds
     return entrant

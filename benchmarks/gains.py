@@ -22,6 +22,7 @@ from benchmarks.trainers.job import Job
 from benchmarks.trainers.stages import STAGES
 
 ROUNDS, SECONDS, FIRST_STEPS = 5, 3.0, 4
+ON_THE_CPU = {"DEV": "CPU", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def gains(recipe: Recipe, judge: Path) -> list[Figures]:
         entrants = {}
         for name, command in contenders(recipe, Path(folder), judge).items():
             sys.stderr.write(f"{recipe.name}: the first steps of {name}\n")
-            entrants[name] = Entrant(opened, name, command, environment(Path(folder), name))
+            entrants[name] = Entrant(opened, name, command, environment(Path(folder), name) | ON_THE_CPU)
             entrants[name].settle(FIRST_STEPS, SECONDS)
         for number in range(ROUNDS):
             sys.stderr.write(f"{recipe.name}: round {number + 1} of {ROUNDS}\n")

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
@@ -81,10 +82,20 @@ def room(device: str, nvml: Nvml = pynvml) -> Room:
     """What is free on `device`, as tinygrad names it (`CPU`, `CUDA:0`)."""
     kind, _, index = device.partition(":")
     if kind in SHARED_MEMORY:
-        return Room(free=psutil.virtual_memory().available, shared=True)
+        return Room(free=free_memory(), shared=True)
     if kind in OWN_MEMORY:
         return _room_on_card(nvml, int(index or 0))
     return Room(free=None, shared=False, reason=f"nothing here reads the free memory of a device of kind {kind}")
+
+
+def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that the operating system can give this process; in a container, no more than what that is allowed."""
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
+    except (OSError, ValueError):  # no container, or one that says it otherwise
+        return free
 
 
 def expected_device(environ: Mapping[str, str] = os.environ, nvml: Nvml = pynvml) -> str:
@@ -93,7 +104,9 @@ def expected_device(environ: Mapping[str, str] = os.environ, nvml: Nvml = pynvml
         return named.upper()
     if platform.system() == "Darwin":
         return "METAL"
-    return "CPU" if _room_on_card(nvml, 0).free is None else "CUDA"
+    if _room_on_card(nvml, 0).free is not None:
+        return "CUDA"
+    return "AMD" if Path("/dev/kfd").exists() else "CPU"
 
 
 def total(need: Need, room: Room) -> int:

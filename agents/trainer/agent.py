@@ -92,7 +92,7 @@ class Trainer(Agent):
         self._refuse_if_busy()
         recipes = plan.recipes_named(request.recipes)
         self.set_state("running", f"checking {len(recipes)} recipes")
-        self.worker.check(recipes)
+        self.worker.check(recipes, self.settings)
         return train.Checking(recipes=len(recipes))
 
     @answers(train.STATUS)

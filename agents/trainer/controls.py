@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from agents.parts.recipes import Recipe
-from agents.trainer.plan import Plan
+from agents.trainer.plan import Plan, Settings
 from schemas.train import Sample, Sampled
 
 
@@ -22,9 +22,10 @@ class SampleOrder:
 
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """A request to check recipes."""
+    """A request to check recipes, on the data that a run with these settings would read."""
 
     recipes: tuple[Recipe, ...]
+    settings: Settings
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from agents.trainer.controls import CheckOrder, Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
 from agents.trainer.errors import Interrupted
 from agents.trainer.journal import Journal
-from agents.trainer.plan import Plan
+from agents.trainer.plan import Plan, Settings
 from agents.trainer.report import Publish, Report
 from agents.trainer.shelf import Shelf
 from bus.errors import BusError, CommandRefused
@@ -73,10 +73,10 @@ class Worker:
         self._plan, self._state, self._reason, self._journal = plan, "busy", None, journal
         self.controls.start(plan)
 
-    def check(self, recipes: tuple[Recipe, ...]) -> None:
+    def check(self, recipes: tuple[Recipe, ...], settings: Settings) -> None:
         """Begin to check recipes; no run may be in progress."""
         self.checking = True
-        self.controls.check(CheckOrder(recipes))
+        self.controls.check(CheckOrder(recipes, settings))
 
     @property
     def busy(self) -> bool:
@@ -143,7 +143,7 @@ class Worker:
 
             for recipe in order.recipes:
                 if not self.controls.closed:
-                    self.publish(train.RECIPE_CHECKED, check_recipe(recipe, device, self.cache))
+                    self.publish(train.RECIPE_CHECKED, check_recipe(recipe, device, self.cache, order.settings))
             state: AgentState = "done"
             reason = f"{len(order.recipes)} recipes checked"
         except Exception as error:  # as in _train

@@ -11,12 +11,14 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import _figures, _ratios, bus, train
+from agents.parts.recipes import RECIPES
+from benchmarks import _figures, _ratios, bus, gains, train
 from benchmarks._processes import ChildFailed, await_ready, stage
 from benchmarks._results import Figures
 from benchmarks._training import Entrant
 from benchmarks.contenders import ours
 from benchmarks.contenders.contender import Job, Server
+from benchmarks.trainers.stages import STAGES
 from bus.wire import encode_data
 
 KEEP_ALL = {"ours durable", "ours durable, batched", "raw pyzmq, credit", "nats jetstream", "redis everysec", "redis always"}
@@ -112,3 +114,15 @@ def test_trainers_take_turns_over_the_same_text_from_the_same_weights(
 def test_a_trainer_that_cannot_start_is_named_with_what_it_wrote(tmp_path: Path) -> None:
     with stage(tmp_path) as opened, pytest.raises(ChildFailed, match="JSONDecodeError"):
         Entrant(opened, "ours", [sys.executable, "-c", "import json; json.loads('no job')"], {})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # nine contenders compile
+def test_each_kernel_is_measured_beside_pytorch(judge: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ROUNDS", 1), ("SECONDS", 0.05), ("FIRST_STEPS", 3)):
+        monkeypatch.setattr(gains, name, value)
+
+    rows = gains.gains(RECIPES["micro"], judge)
+
+    assert [row["cumulative"] for row in rows] == ["PyTorch", *STAGES]
+    assert all(isinstance(row["ratio to PyTorch"], float) and row["ratio to PyTorch"] > 0 for row in rows)

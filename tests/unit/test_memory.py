@@ -14,7 +14,7 @@ from compiled import MICRO, SEEING, batch, hyperparameters, learner
 from tinygrad.helpers import GlobalCounters
 
 from agents.parts import safetensors
-from agents.parts.memory import Room, expected_device, fits, needed, room, shortage
+from agents.parts.memory import Room, expected_device, fits, free_memory, needed, room, shortage
 from agents.parts.operations import plain
 from agents.parts.recipes import RECIPES, Recipe
 from agents.trainer import plan
@@ -118,6 +118,16 @@ def test_free_memory_is_read_where_the_device_has_it() -> None:
 def test_where_nobody_knows_what_is_free_the_reason_is_said_and_training_may_try(found: Room, reason: str) -> None:
     assert found.free is None and reason in (found.reason or "")
     assert shortage(RECIPES["llm_13B"], found) is None
+
+
+def test_a_container_has_no_more_than_it_is_allowed(tmp_path: Path) -> None:
+    assert free_memory(tmp_path) > 0
+    for limit, expected in (("1048576", 1048576 - 4096), ("1024", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text("4096\n")
+        assert free_memory(tmp_path) == expected
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(tmp_path) > 1048576
 
 
 def test_the_device_is_foreseen_without_opening_it(monkeypatch: pytest.MonkeyPatch) -> None:
