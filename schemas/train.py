@@ -83,26 +83,33 @@ class RunStarted(Struct, frozen=True, kw_only=True):
 
 
 class RunSuspended(Struct, frozen=True, kw_only=True):
-    """The trainer ended before its run did; when it starts again, the run goes on after `step`."""
+    """The trainer ended before its run did, or cannot go on with it for the `reason`; at its next start the run goes on after `step`."""
 
     step: int
+    reason: str | None = None
 
 
 class RunResumed(Struct, frozen=True, kw_only=True):
     """A run goes on after `step`, as if it had not been interrupted: what it said of later steps is said again, the same to the last bit.
 
-    `checkpoint` is the hash of the weights that it goes on with, null: those that it began with.
+    `checkpoint` is the hash of the weights that it goes on with, null: those that it began with; `tokens`, `loss` and `heldout_loss` are
+    those of the run up to `step`, `device` and `versions` what it goes on with.
     """
 
     step: int
     checkpoint: Sha256 | None = None
+    tokens: int = 0
+    loss: float | None = None
+    heldout_loss: float | None = None
+    device: str | None = None
+    versions: dict[str, str] = {}
 
 
 class Step(Struct, frozen=True, kw_only=True):
     """One optimiser step. `loss` in nats per token, `seconds` of wall time, `grad_norm` before clipping, `tokens_seen` in the run so far.
 
-    `joules` is what the machine used meanwhile, where a sensor covers it, with its source; null elsewhere, for the
-    reason in `energy_reason`. `remaining_seconds` is the estimate for the steps that are left, at the mean pace so far.
+    `joules` is what the machine used since the step before ended, where a sensor covers it, with its source; null elsewhere, for
+    the reason in `energy_reason`. `remaining_seconds` is the estimate for the steps that are left, at the mean pace so far.
     """
 
     step: int

@@ -53,8 +53,14 @@ class Run:
 def main() -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    failed = False
     for folder in map(Path, sys.argv[1:]):
-        draw(folder)
+        try:
+            draw(folder)
+        except Exception as error:  # of one run: the others have their pictures all the same
+            failed = True
+            sys.stderr.write(f"{folder.name}: {type(error).__name__}: {error}\n")
+    sys.exit(failed)
 
 
 def draw(folder: Path) -> None:

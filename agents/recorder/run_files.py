@@ -27,6 +27,7 @@ HELDOUT_COLUMNS = ("step", "loss", "bits_per_byte", "tokens")
 CURVE, HELDOUT, PICTURE = "loss_curve.csv", "heldout_loss.csv", "loss_curve.png"
 FACTS = {"dataset-manifest": "dataset.json", "tokenizer": "tokenizer.json"}
 """Artifacts of a run that are linked from its folder, by kind: the list of files that it has read, and its tokenizer."""
+CHECKPOINT_SUFFIXES = (".safetensors", ".json")
 POWER = "sys_power.jsonl"
 """The one file of events that lineage does not need, and that so may be in it and no longer in the log."""
 
@@ -81,7 +82,7 @@ class RunFiles:
         match event.data:
             case train.Step():
                 self._add_step(event.data)
-            case power.Sample():
+            case power.Sample() if self.summary.outcome != "suspended":
                 _write_line(self._files[POWER], {"time": event.time, **msgspec.to_builtins(event.data)})
             case train.Eval():
                 self._files[HELDOUT].write(_row(event.data, HELDOUT_COLUMNS))
@@ -104,7 +105,7 @@ class RunFiles:
             case train.RunSuspended():
                 self._end("suspended", event.time, None)
             case train.RunResumed():
-                self._rewind(event.data.step)
+                self._rewind(event.data)
 
     def flush(self) -> None:
         """Let readers see what was added. The first time, the files take the place of earlier ones, which nobody sees half made again."""
@@ -142,6 +143,10 @@ class RunFiles:
         self._files[name].close()
         with (self.folder / name).open("a+b") as earlier, self._new(name).open("rb") as made:
             made.seek(_end_of(made, _whole_lines(earlier)))
+            following = made.readline()
+            if following and name in STEP_FILES:  # the run went on from an earlier step meanwhile
+                earlier.truncate(_end_before(earlier, STEP_FILES[name], STEP_FILES[name](following.decode())))
+            earlier.write(following)
             shutil.copyfileobj(made, earlier)
         self._new(name).unlink()
         self._files[name] = (self.folder / name).open("a+", newline="")
@@ -164,18 +169,18 @@ class RunFiles:
         self.summary.tokens = step.tokens_seen or self.summary.tokens + step.tokens  # an older trainer said only those of the step
         self.summary.energy.add(step)
 
-    def _rewind(self, step: int) -> None:
-        """The run goes on after `step`, and says again what it said of later ones."""
+    def _rewind(self, resumed: train.RunResumed) -> None:
+        """The run goes on, and says again what it said of later steps."""
         for name, step_of in STEP_FILES.items():
-            _cut(self._files[name], step_of, step)
-        self.summary.outcome, self.summary.ended = "running", None
-        self.summary.resumed.append(step)
-        self.summary.checkpoints = [entry for entry in self.summary.checkpoints if entry.step <= step]
+            _cut(self._files[name], step_of, resumed.step)
+        for entry in self.summary.rewind(resumed):
+            for suffix in CHECKPOINT_SUFFIXES:
+                self._link_to(entry.step, suffix).unlink(missing_ok=True)
         self._write_summary()
 
     def _add_checkpoint(self, checkpoint: train.Checkpoint) -> None:
-        for path, suffix in ((checkpoint.path, ".safetensors"), (checkpoint.meta_path, ".json")):
-            _link(self.folder / "checkpoints" / f"step-{checkpoint.step:06d}{suffix}", Path("..", path))
+        for path, suffix in zip((checkpoint.path, checkpoint.meta_path), CHECKPOINT_SUFFIXES, strict=True):
+            _link(self._link_to(checkpoint.step, suffix), Path("..", path))
         entry = CheckpointEntry(
             step=checkpoint.step,
             hash=checkpoint.hash,
@@ -184,18 +189,17 @@ class RunFiles:
             heldout_loss=checkpoint.heldout_loss,
             best=checkpoint.best,
         )
-        if checkpoint.best:
-            for earlier in self.summary.checkpoints:
-                earlier.best = False
-        self.summary.checkpoints.append(entry)
-        self.summary.checkpoint_hash = checkpoint.hash
+        self.summary.add_checkpoint(entry)
         self._write_summary()
 
     def _drop_checkpoint(self, removed: system.Removed) -> None:
         for entry in self.summary.checkpoints:
             if entry.hash == removed.hash:
                 entry.kept = False
-                (self.folder / "checkpoints" / f"step-{entry.step:06d}.safetensors").unlink(missing_ok=True)
+                self._link_to(entry.step, CHECKPOINT_SUFFIXES[0]).unlink(missing_ok=True)
+
+    def _link_to(self, step: int, suffix: str) -> Path:
+        return self.folder / "checkpoints" / f"step-{step:06d}{suffix}"
 
     def _complete(self, time: int, completed: train.RunCompleted) -> None:
         self.summary.steps, self.summary.loss, self.summary.tokens = completed.steps, completed.loss, completed.tokens
@@ -251,6 +255,17 @@ def _whole_lines(file: BinaryIO) -> set[int]:
             lines.add(hash(line))
     file.truncate(end)
     return lines
+
+
+def _end_before(file: BinaryIO, step_of: Callable[[str], int], step: int) -> int:
+    """The offset behind the last line of an earlier step."""
+    file.seek(0)
+    end = 0
+    for line in file:
+        if step_of(line.decode()) >= step:
+            break
+        end += len(line)
+    return end
 
 
 def _end_of(file: BinaryIO, lines: set[int]) -> int:

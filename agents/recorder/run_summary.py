@@ -75,6 +75,25 @@ class RunSummary(Struct, kw_only=True):
     command_line: list[str]
     parent: str | None
 
+    def add_checkpoint(self, entry: CheckpointEntry) -> None:
+        """A checkpoint, which may be one that is said again."""
+        self._set_checkpoints([*(each for each in self.checkpoints if each.step != entry.step), entry])
+
+    def rewind(self, resumed: train.RunResumed) -> list[CheckpointEntry]:
+        """The run goes on after an earlier step. Returns the checkpoints that it has no more."""
+        later = [entry for entry in self.checkpoints if entry.step > resumed.step]
+        self.outcome, self.ended = "running", None
+        self.resumed.append(resumed.step)
+        self.steps, self.tokens, self.loss, self.heldout_loss = resumed.step, resumed.tokens, resumed.loss, resumed.heldout_loss
+        self._set_checkpoints([entry for entry in self.checkpoints if entry.step <= resumed.step])
+        return later
+
+    def _set_checkpoints(self, entries: list[CheckpointEntry]) -> None:
+        best = min((each for each in entries if each.heldout_loss is not None), key=lambda each: each.heldout_loss or 0.0, default=None)
+        for each in entries:
+            each.best = each is best
+        self.checkpoints, self.checkpoint_hash = entries, entries[-1].hash if entries else None
+
 
 def begin(run: str, event: Event[train.RunStarted]) -> RunSummary:
     """That of a run which has only said what it is to be."""

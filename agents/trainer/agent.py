@@ -126,9 +126,12 @@ class Trainer(Agent):
         if request.checkpoint is None:
             return None
         try:
-            return read_meta(request.checkpoint, Store(self.artifacts)).content
+            store = Store(self.artifacts)
+            meta = read_meta(request.checkpoint, store)
+            store.path(meta.weights)  # which newer ones may have replaced
+            return meta.content
         except (NotInStore, BadCheckpoint) as error:
-            raise CommandRefused("no_checkpoint", f"{error}: want the meta_hash of a train.checkpoint") from error
+            raise CommandRefused("no_checkpoint", f"{error}: want the meta_hash of a train.checkpoint that was kept") from error
 
     def _launch(self, planned: plan.Plan, journal: Journal | None = None) -> train.Run:
         goes_on = ", gone on with: `bus call trainer.stop` ends it" if journal else ""

@@ -31,8 +31,8 @@ class Content(Struct, frozen=True, kw_only=True):
     """What a checkpoint is, besides its weights. Losses in nats per token, held-out loss null where it was not measured at this step.
 
     With the optimiser's state (`optimizer` is its file's SHA-256) a run goes on from here to the last bit: which data comes next, the
-    learning rate and all that is random follow from `step` and the seed. `best_loss` is the lowest held-out loss so far, `stale` counts
-    the evaluations since.
+    learning rate and all that is random follow from `step` and the seed. `evaluated` are step and held-out loss of the last evaluation,
+    `best_loss` is the lowest so far, `stale` counts the evaluations since.
     """
 
     run: Name
@@ -44,6 +44,7 @@ class Content(Struct, frozen=True, kw_only=True):
     heldout_loss: float | None
     versions: dict[str, str]
     optimizer: Sha256 | None = None
+    evaluated: tuple[int, float] | None = None
     best_loss: float | None = None
     stale: int = 0
 

@@ -42,7 +42,11 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class Journal(Struct, frozen=True, kw_only=True):
-    """A run, and how far it can be resumed. `seconds` are those of the run up to the newest checkpoint, `deaths` the ends since then."""
+    """A run, and how far it can be resumed. `seconds` are those of the run up to the newest checkpoint.
+
+    `deaths` counts the lives since then that ended without a word. `superfluous` are files that are to leave the store, by hash: the
+    kind of each. `device` and `versions` are what the run began with.
+    """
 
     format: Literal["zeropoint-run-1"] = "zeropoint-run-1"
     plan: Plan
@@ -50,6 +54,9 @@ class Journal(Struct, frozen=True, kw_only=True):
     checkpoints: list[Kept] = []
     seconds: float = 0.0
     deaths: int = 0
+    superfluous: dict[str, str] = {}
+    device: str = ""
+    versions: dict[str, str] = {}
     ended: bool = False
 
     @property

@@ -56,6 +56,8 @@ class Run:
     _heldout: tuple[int, float] | None = None  # the step of the last evaluation, and its loss
     _best_loss: float | None = None  # the lowest held-out loss
     _stale: int = 0  # evaluations since then
+    _has_said_final: bool = False
+    took_a_step: bool = False  # in this life
     _seconds_before: float = 0.0  # of the run's earlier lives
     _began: float = field(default_factory=time.monotonic)
     _preparation: Preparation = field(default_factory=Preparation)
@@ -73,6 +75,7 @@ class Run:
         _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self._learner = self._learner_of(self._begin() if self.journal is None else self._resume(self.journal))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
+        self.energy.lap(time.time_ns())
         try:
             while not self._has_finished and self._may_step():
                 self._learn()
@@ -120,10 +123,6 @@ class Run:
         except Exception as error:  # the caller gets it, and the run goes on
             order.result.set_exception(error)
 
-    def suspended(self) -> train.RunSuspended:
-        """How the run stands if its process ends now."""
-        return train.RunSuspended(step=self.shelf.newest.step if self.shelf.newest else 0)
-
     @property
     def remaining_seconds(self) -> float | None:
         """Estimate for the steps that are left."""
@@ -138,11 +137,12 @@ class Run:
     def _begin(self) -> State:
         """Say that the run begins, and give what it starts from."""
         plan, dataset = self.plan, self._corpus.dataset
-        self.report.started(plan, dataset, self.device)
+        if not self.report.started(plan, dataset, self.device):
+            raise Interrupted("told to end before it began")
         self.shelf.put(self._corpus.manifest(), "dataset-manifest", [dataset.hash])
         if self._corpus.tokenizer_file is not None:
             self.shelf.put(self._corpus.tokenizer_file, "tokenizer", [dataset.hash])
-        self.shelf.open(Journal(plan=plan, dataset_hash=dataset.hash))
+        self.shelf.open(Journal(plan=plan, dataset_hash=dataset.hash, device=self.device, versions=origin.versions()))
         return State.begun(self._first_weights())
 
     def _resume(self, journal: Journal) -> State:
@@ -154,10 +154,22 @@ class Run:
         self._seconds_before = journal.seconds
         loaded = self.shelf.newest_state()
         state = State.begun(self._first_weights()) if loaded is None else self._restore(loaded)
-        resumed = train.RunResumed(step=self.step, checkpoint=loaded.kept.weights if loaded else None)
-        self.report.publish(train.RUN_RESUMED, resumed)
+        self.report.publish(train.RUN_RESUMED, self._resumed(loaded))
+        if (self.device, origin.versions()) != (journal.device, journal.versions):
+            _log.warning("device or versions are not those that the run began with: its losses may differ", run=self.plan.run)
         _log.info(f"going on after step {self.step} of {self.plan.hyper.steps}", run=self.plan.run)
         return state
+
+    def _resumed(self, loaded: Loaded | None) -> train.RunResumed:
+        return train.RunResumed(
+            step=self.step,
+            checkpoint=loaded.kept.weights if loaded else None,
+            tokens=self.step * self._tokens_per_step,
+            loss=self.loss,
+            heldout_loss=self._heldout[1] if self._heldout else None,
+            device=self.device,
+            versions=origin.versions(),
+        )
 
     def _fall_back(self) -> None:
         """Take the weights of the last checkpoint for those that this step has spoilt; without one there are none to sample from."""
@@ -170,7 +182,7 @@ class Run:
     def _restore(self, loaded: Loaded) -> State:
         content = loaded.content
         self.step, self.loss = content.step, content.loss
-        self._heldout = None if content.heldout_loss is None else (content.step, content.heldout_loss)
+        self._heldout = content.evaluated
         self._best_loss, self._stale = content.best_loss, content.stale
         return loaded.state
 
@@ -221,15 +233,17 @@ class Run:
 
     def _may_step(self) -> bool:
         """Serve what was asked for, wait while paused, and say whether to go on."""
+        was_paused = self.controls.paused
         while isinstance(order := self.controls.may_step(), SampleOrder):
             self.serve(order)
+        if was_paused:
+            self.energy.lap(time.time_ns())  # what was used meanwhile is no step's
         return order
 
     def _learn(self) -> None:
         hyper = self.plan.hyper
         rate = learning_rate(self.step + 1, hyper)
         batches = [self._corpus.training_batch(self.step * hyper.accumulate + index) for index in range(hyper.accumulate)]
-        self.energy.lap(time.time_ns())
         began = time.perf_counter()
         loss, norm = self._learner.step(batches, rate)
         seconds = time.perf_counter() - began
@@ -238,6 +252,7 @@ class Run:
             raise Diverged(
                 f"step {self.step + 1} has a loss of {loss} and gradients of norm {norm}: try a learning rate below {hyper.learning_rate}"
             )
+        self.took_a_step = True
         self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self._tokens_per_step / seconds
         self._progress.add(loss, seconds)
         self._say_step(rate, norm, seconds, energy)
@@ -293,20 +308,23 @@ class Run:
             loss=self.loss,
             heldout_loss=self._heldout[1] if self._heldout and self._heldout[0] == self.step else None,
             versions=origin.versions(),
+            evaluated=self._heldout,
             best_loss=self._best_loss,
             stale=self._stale,
         )
+        self._has_said_final = self._is_over
         self.shelf.save(self._learner.state(), content, self._seconds, final=self._is_over)
 
     def _end(self) -> None:
         """Keep what was learnt, and say how the run ended, or that it goes on when the agent starts again."""
-        if self.shelf.newest is None or self.shelf.newest.step != self.step:
+        if self.shelf.newest is None or self.shelf.newest.step != self.step or (self._is_over and not self._has_said_final):
             self._save()
         if self._is_over:
             self.report.end(train.RUN_COMPLETED, self._summary())
             self.shelf.end()
         else:
-            self.report.end(train.RUN_SUSPENDED, self.suspended())
+            self.report.end(train.RUN_SUSPENDED, train.RunSuspended(step=self.shelf.resumes_at))
+            self.shelf.suspend()
 
     def _summary(self) -> train.RunCompleted:
         best = "" if self._best_loss is None else f" than {self._best_loss:.4g}"

@@ -90,7 +90,8 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
     data = settings.data if request.data is None else request.data
-    rate = request.learning_rate or settings.learning_rate or recipe.learning_rate
+    rates = (request.learning_rate, settings.learning_rate, recipe.learning_rate)
+    rate = next(each for each in rates if each is not None)
     _refuse_unless(1 <= steps <= MOST_STEPS, f"steps is {steps}: want 1 to {MOST_STEPS}")
     _refuse_unless(0 <= seed < 2**63, f"seed is {seed}: want 0 to 2^63 - 1")
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
@@ -106,6 +107,7 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
         recipe, tokenizer = _with_tokenizer(recipe, request, settings)
     else:
         tokenizer = Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
+    data = None if data is None else str(Path(data).expanduser().absolute())  # wherever the appliance is started when it goes on
     if reason := shortage(recipe, room(expected_device()), settings.accumulate > 1):
         raise CommandRefused("no_memory", reason)
     hyper = Hyperparameters(

@@ -70,8 +70,12 @@ class Report:
             return False
         return True
 
-    def started(self, plan: Plan, dataset: train.Dataset, device: str) -> None:
-        """Say what decides the run's result."""
+    def silence(self) -> None:
+        """Say nothing more: the run has not begun, or another thread waits for the bus in its name."""
+        self._ended = True
+
+    def started(self, plan: Plan, dataset: train.Dataset, device: str) -> bool:
+        """Say what decides the run's result; whether it was said."""
         commit, changed = origin.git_commit()
         event = train.RunStarted(
             hyperparameters=plan.hyper,
@@ -85,16 +89,16 @@ class Report:
             parent=plan.parent,
             command_line=origin.command_line(),
         )
-        self.publish(train.RUN_STARTED, event)
+        return self.publish(train.RUN_STARTED, event)
 
     def artifact(self, stored: Stored, kind: str, media_type: str | None, parents: list[str]) -> None:
         """Say that a file is in the store."""
         artifact = Artifact(hash=stored.hash, size=stored.size, kind=kind, path=stored.path, parents=parents, media_type=media_type)
         self.publish(ARTIFACT, artifact)
 
-    def removed(self, digest: str, kind: str) -> None:
-        """Say that a file leaves the store."""
-        self.publish(REMOVED, Removed(hash=digest, kind=kind, reason="newer checkpoints took its place"))
+    def removed(self, digest: str, kind: str) -> bool:
+        """Say that a file leaves the store; whether it was said."""
+        return self.publish(REMOVED, Removed(hash=digest, kind=kind, reason="newer checkpoints took its place"))
 
     def saved(self, saved: Saved, final: bool, best: bool) -> bool:
         """Say that a checkpoint is in the store, and which files it is made of. False where the run has ended, and it was not said."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -31,14 +32,16 @@ class Loaded(NamedTuple):
 
 @dataclass(slots=True)
 class Shelf:
-    """Used by the training thread alone. `keep` checkpoints stay, and the best."""
+    """Of one run, `keep` checkpoints and the best. Used by the training thread; `suspend` may come from another one."""
 
     artifacts: Path
     report: Report
     keep: int
     _store: Store = field(init=False)
-    _journal: Journal | None = None
-    _superfluous: dict[str, str] = field(default_factory=dict)  # files to remove, by hash: the kind of each
+    _journal: Journal | None = None  # as it is to be
+    _written: Journal | None = None  # as it is on disk
+    _closed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._store = Store(self.artifacts)
@@ -48,19 +51,35 @@ class Shelf:
         self._journal = present
         self._settle()
 
+    def reopen(self, present: Journal) -> None:
+        """Go on with what is on disk, and count this life as one that ended without a word, until it ends otherwise. Raises OSError."""
+        self._journal = self._written = replace(present, deaths=present.deaths + 1)
+        journal.write(self._written, self.artifacts)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run can go on from what is on disk."""
+        return self._written is not None
+
+    @property
+    def resumes_at(self) -> int:
+        """The step after which the run goes on if its process ends now."""
+        resumable = self._written.resumable if self._written else []
+        return resumable[0].step if resumable else 0
+
     @property
     def newest(self) -> Kept | None:
         """The checkpoint that was saved last."""
         return self._journal.checkpoints[-1] if self._journal and self._journal.checkpoints else None
 
     def newest_state(self) -> Loaded | None:
-        """The newest checkpoint that can be read, for a run to go on with; None where there is none."""
-        for kept in self._journal.resumable if self._journal else ():
-            try:
-                return Loaded(kept, *checkpoint.load_state(kept.meta, self._store))
-            except (NotInStore, BadSafetensors, BadCheckpoint, OSError) as error:
-                _log.error("a checkpoint cannot be read: the one before it is taken", step=kept.step, reason=str(error))
-        return None
+        """The newest checkpoint that can be read, for a run to go on with; None where there is none. What is newer is let go."""
+        if self._journal is None:
+            return None
+        found = next((loaded for kept in self._journal.resumable if (loaded := self._load(kept)) is not None), None)
+        readable = [kept for kept in self._journal.checkpoints if found is not None and kept.step <= found.kept.step]
+        self._keep_only(readable)
+        return found
 
     def load(self, meta_hash: str) -> tuple[Content, Weights]:
         """Another run's checkpoint. Raises NotInStore, BadSafetensors, BadCheckpoint."""
@@ -83,36 +102,69 @@ class Shelf:
             heldout_loss=content.heldout_loss,
         )
         before = [*(each for each in self._journal.checkpoints if each.step < kept.step), kept]
-        after = retained(before, self.keep)
         if not self.report.saved(saved, final, best=best_of(before) is kept):
             return  # the agent ended meanwhile, and said that the run goes on from the checkpoint before
-        self._superfluous = {**self._superfluous, **superfluous(before, after)}
-        self._journal = replace(self._journal, checkpoints=after, seconds=seconds, deaths=0)
+        self._journal = replace(self._journal, checkpoints=before, seconds=seconds, deaths=0)
+        self._keep_only(retained(before, self.keep))
         self._settle()
 
     def end(self) -> None:
         """The run is over: it does not go on. Raises OSError."""
+        with self._lock:
+            self._closed = True
+            if self._journal is not None:
+                journal.write(replace(self._journal, ended=True), self.artifacts)
+
+    def suspend(self) -> None:
+        """This life of the run ends in order: it goes on from what is on disk, which nothing changes any more. Raises OSError."""
+        with self._lock:
+            self._closed = True
+            if self._written is not None and self._written.deaths:
+                journal.write(replace(self._written, deaths=0), self.artifacts)
+
+    def _load(self, kept: Kept) -> Loaded | None:
+        try:
+            return Loaded(kept, *checkpoint.load_state(kept.meta, self._store))
+        except (NotInStore, BadSafetensors, BadCheckpoint, OSError) as error:
+            _log.error("a checkpoint cannot be read: the one before it is taken", step=kept.step, reason=str(error))
+            return None
+
+    def _keep_only(self, checkpoints: list[Kept]) -> None:
         if self._journal is not None:
-            self._journal = replace(self._journal, ended=True)
-            self._settle()
+            unneeded = superfluous(self._journal.checkpoints, checkpoints)
+            self._journal = replace(self._journal, checkpoints=checkpoints, superfluous={**self._journal.superfluous, **unneeded})
 
     def _settle(self) -> None:
         """Bring the disk up to what was said. The log comes first: what a run said before it goes on is not said again."""
-        if self._journal is None or not self.report.flush():
-            return
-        journal.write(self._journal, self.artifacts)
-        needed = {digest for kept in self._journal.checkpoints for digest in kept.files}
-        needed |= journal.in_use(self.artifacts, without=self._journal.plan.run) if self._superfluous else set()
-        removed = {digest: kind for digest, kind in self._superfluous.items() if digest not in needed}
-        for digest, kind in removed.items():
-            self.report.removed(digest, kind)
-        if not removed or self.report.flush():
-            self._remove(removed)
+        if self._journal is not None and self.report.flush() and self._write(self._journal) and self._journal.superfluous:
+            self._clear(self._journal)
 
-    def _remove(self, files: dict[str, str]) -> None:
-        self._superfluous = {}
-        for digest in files:
-            try:
-                self._store.remove(digest)
-            except NotInStore:  # removed by hand, or by a life of this run that died before it wrote its journal
-                continue
+    def _write(self, present: Journal) -> bool:
+        """Replace the journal on disk; False where this life of the run is over."""
+        with self._lock:
+            if not self._closed:
+                journal.write(present, self.artifacts)
+                self._written = present
+            return not self._closed
+
+    def _clear(self, present: Journal) -> None:
+        """Remove what is superfluous, once the log says so: a kill in between leaves it to the next time."""
+        needed = {digest for kept in present.checkpoints for digest in kept.files}
+        needed |= journal.in_use(self.artifacts, without=present.plan.run)
+        leaving = {digest: kind for digest, kind in present.superfluous.items() if digest not in needed}
+        said = [self.report.removed(digest, kind) for digest, kind in leaving.items()]
+        if not all(said) or not self.report.flush():
+            return
+        with self._lock:
+            if self._closed:
+                return
+            for digest in leaving:
+                self._remove(digest)
+        self._journal = replace(present, superfluous={})
+        self._write(self._journal)
+
+    def _remove(self, digest: str) -> None:
+        try:
+            self._store.remove(digest)
+        except NotInStore:
+            _log.debug("a file that was to leave the store was not in it", hash=digest)

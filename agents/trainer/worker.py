@@ -16,7 +16,7 @@ from agents.parts.recipes import Recipe
 from agents.trainer.compiler import NoDevice, open_device
 from agents.trainer.controls import CheckOrder, Controls, SampleOrder
 from agents.trainer.energy import EnergyMeter
-from agents.trainer.errors import Interrupted
+from agents.trainer.errors import CrashLoop, Interrupted
 from agents.trainer.journal import Journal
 from agents.trainer.plan import Plan, Settings
 from agents.trainer.report import Publish, Report
@@ -51,6 +51,7 @@ class Worker:
     _plan: Plan | None = None
     _journal: Journal | None = None
     _report: Report | None = None
+    _shelf: Shelf | None = None
     _run: Run | None = None  # the one whose weights are in memory
     _thread: threading.Thread | None = None
 
@@ -65,8 +66,8 @@ class Worker:
         if self._thread is None:
             return
         self._thread.join(patience)
-        if self._thread.is_alive() and self._report is not None and self._run is not None:
-            self._report.end(train.RUN_SUSPENDED, self._run.suspended())
+        if self._thread.is_alive() and self._report is not None and self._shelf is not None:
+            self._suspend(self._report, self._shelf)
 
     def start(self, plan: Plan, journal: Journal | None = None) -> None:
         """Begin a run, or go on with the one of `journal`; none may be in progress."""
@@ -131,10 +132,10 @@ class Worker:
                 self._train(order)
 
     def _serve(self, order: SampleOrder) -> None:
-        if self._run is None:
-            order.result.set_exception(CommandRefused("no_weights", "the run that had weights is over, and its successor failed early"))
-        else:
+        if self._run is not None:
             self._run.serve(order)
+        elif order.result.set_running_or_notify_cancel():
+            order.result.set_exception(CommandRefused("no_weights", "the run that had weights is over, and its successor failed early"))
 
     def _check(self, order: CheckOrder) -> None:
         try:
@@ -156,21 +157,20 @@ class Worker:
 
     def _train(self, plan: Plan) -> None:
         self._report, self._run = Report(plan.run, self.publish, self.flush), None
-        shelf = Shelf(self.artifacts, self._report, plan.keep_checkpoints)
+        self._shelf = Shelf(self.artifacts, self._report, plan.keep_checkpoints)
         try:
             if self._journal is not None:
-                shelf.open(msgspec.structs.replace(self._journal, deaths=self._journal.deaths + 1))
-            self._run = self._prepared(plan, shelf, self._report)
+                self._shelf.reopen(self._journal)
+            self._run = self._prepared(plan, self._shelf, self._report)
             self._run.execute()
             self._finish("done", "done", f"{plan.run}: {self._run.step} of {plan.hyper.steps} steps")
+        except Interrupted as interruption:
+            self._end_early(self._report, self._shelf, interruption)
+            self._finish("done", "done", f"{plan.run}: {interruption}")
         except Exception as error:  # whatever ends a run is an event, and the agent goes on
             _log.error("the run failed", run=plan.run, exc_info=error)
-            self._report_failure(self._report, shelf, error)
-            reason = f"{plan.run} failed: {type(error).__name__}: {error}"[:_MESSAGE]
-            if isinstance(error, Interrupted):
-                self._finish("done", "done", f"{plan.run}: stopped before it began")
-            else:
-                self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
+            reason = f"{plan.run} {self._report_failure(self._report, self._shelf, error)}: {type(error).__name__}: {error}"[:_MESSAGE]
+            self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
 
     def _prepared(self, plan: Plan, shelf: Shelf, report: Report) -> Run:
         device = open_device()
@@ -181,17 +181,55 @@ class Worker:
         self._plan = dataclasses.replace(plan, hyper=settled)
         return Run(self._plan, device, self.controls, self.energy, shelf, self.cache, report, self._journal)
 
-    def _report_failure(self, report: Report, shelf: Shelf, error: Exception) -> None:
-        step, good = self._run.step if self._run else 0, shelf.newest
+    def _report_failure(self, report: Report, shelf: Shelf, error: Exception) -> str:
+        """Say what ended the run, and return it in words. What keeps a resumed run from its first step does not end it."""
         message = str(error)[:_MESSAGE]
-        failed = train.RunFailed(step=step, error=type(error).__name__, message=message, checkpoint=good.weights if good else None)
+        hindered = self._journal is not None and not (self._run and self._run.took_a_step) and not isinstance(error, CrashLoop)
         try:
-            report.end(train.RUN_FAILED, failed)
-            shelf.end()
+            if hindered:
+                self._suspend(report, shelf, f"{type(error).__name__}: {message}")
+            else:
+                step, good = self._run.step if self._run else 0, shelf.newest.weights if shelf.newest else None
+                report.end(train.RUN_FAILED, train.RunFailed(step=step, error=type(error).__name__, message=message, checkpoint=good))
+                shelf.end()
         except (BusError, OSError) as trouble:
-            _log.error("the failure could not be published", run=report.run, reason=str(trouble))
+            _log.error("the failure could not be said or kept", run=report.run, reason=str(trouble))
+        return "does not go on" if hindered else "failed"
+
+    def _end_early(self, report: Report, shelf: Shelf, interruption: Interrupted) -> None:
+        """End a run that was told to before this life of it took a step."""
+        if self.controls.closed:
+            self._suspend(report, shelf)
+        elif self._journal is not None:
+            report.end(train.RUN_COMPLETED, _stopped(self._journal))
+            shelf.end()
+        else:
+            report.end(train.RUN_FAILED, train.RunFailed(step=0, error="Interrupted", message=str(interruption)))
+
+    def _suspend(self, report: Report, shelf: Shelf, reason: str | None = None) -> None:
+        """Leave the run as its journal has it; one without a journal never began."""
+        if shelf.is_open:
+            report.end(train.RUN_SUSPENDED, train.RunSuspended(step=shelf.resumes_at, reason=reason))
+        else:
+            report.silence()
+        shelf.suspend()
 
     def _finish(self, state: Literal["done", "failed"], agent_state: AgentState, reason: str) -> None:
-        self._state, self._reason = state, reason
         if not self.controls.closed:
             self.set_state(agent_state, reason)
+        self._state, self._reason = state, reason  # last: from now on another run may start, and say how that is
+
+
+def _stopped(journal: Journal) -> train.RunCompleted:
+    """The end of a run that was stopped while it was about to go on."""
+    newest, hyper = journal.checkpoints[-1] if journal.checkpoints else None, journal.plan.hyper
+    steps = newest.step if newest else 0
+    return train.RunCompleted(
+        outcome="stopped",
+        steps=steps,
+        loss=None,
+        heldout_loss=newest.heldout_loss if newest else None,
+        tokens=steps * hyper.batch * hyper.context * hyper.accumulate,
+        seconds=journal.seconds,
+        checkpoint=newest.weights if newest else None,
+    )

@@ -154,3 +154,15 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 
     expected = run(1)
     assert all(run(threads) == expected for threads in (2, 3, 8, 3, 2, 8))
+
+
+def test_a_number_that_is_none_shows_in_what_is_made_of_it() -> None:
+    """An evaluation has no gradient whose norm would show it."""
+    logits, values = np.zeros((3, 21), np.float32), np.zeros((1, 5, 16), np.float32)
+    logits[1, 7], values[0, 1, 2] = np.nan, np.nan
+
+    loss = KERNELS.cross_entropy(Tensor(logits), Tensor(np.zeros(3, np.int32))).item()
+    mixed = KERNELS.attention(Tensor(np.ones_like(values)), Tensor(values), Tensor(np.ones_like(values)), None, 8, True).numpy()
+
+    assert np.isnan(loss)
+    assert np.isnan(mixed[0, 1:, :8]).all() and np.isfinite(mixed[0, 0]).all() and np.isfinite(mixed[0, :, 8:]).all()

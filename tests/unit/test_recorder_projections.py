@@ -103,6 +103,44 @@ def test_a_run_that_goes_on_from_its_beginning_has_each_step_once(tmp_path: Path
     assert json.loads((folder / "run.json").read_text())["outcome"] == "running"
 
 
+def test_run_json_stands_where_the_run_goes_on(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    for step, loss in ((1, 2.0), (3, 1.0)):
+        recording.steps(step, step, "r1")
+        recording.add(train.CHECKPOINT, msgspec.structs.replace(checkpoint_data(step), heldout_loss=loss, best=True), run="r1")
+    recording.add(train.RUN_RESUMED, train.RunResumed(step=1, tokens=16, loss=2.5, heldout_loss=2.0), run="r1")
+
+    (folder,) = project(tmp_path)
+
+    summary = json.loads((folder / "run.json").read_text())
+    assert (summary["steps"], summary["tokens"], summary["loss"], summary["heldout_loss"]) == (1, 16, 2.5, 2.0)
+    assert [(entry["step"], entry["best"]) for entry in summary["checkpoints"]] == [(1, True)]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-000001.json", "step-000001.safetensors"]
+
+
+def test_a_run_that_goes_on_after_the_log_lost_some_of_it_has_each_step_once(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.steps(1, 5, "r1")
+    (folder,) = project(tmp_path)
+    recording.add(train.RUN_RESUMED, train.RunResumed(step=3), run="r1")
+    for step in (4, 5, 6):  # said again, with times of their own
+        recording.add(train.STEP, msgspec.structs.replace(step_data(step), seconds=0.25), run="r1")
+    projection = projections.Projection(tmp_path)
+    for entry in list(recording.log.read(topics=list(projections.TOPICS), after=0, until=recording.log.end))[:1]:
+        projection.add(entry)
+    projection.is_damaged = True
+    for entry in list(recording.log.read(topics=list(projections.TOPICS), after=0, until=recording.log.end))[2:]:
+        projection.add(entry)
+    projection.close()
+
+    for name, step_of in (
+        ("loss_curve.csv", lambda line: line.split(",")[0]),
+        ("tinygrad.jsonl", lambda line: str(json.loads(line)["step"])),
+    ):
+        lines = [line for line in (folder / name).read_text().splitlines() if not line.startswith("step")]
+        assert [step_of(line) for line in lines] == ["1", "2", "3", "4", "5", "6"], name
+
+
 def test_a_checkpoint_that_left_the_store_is_listed_without_a_link(tmp_path: Path, recording: Recording) -> None:
     recording.add(train.RUN_STARTED, STARTED, run="r1")
     recording.add(train.CHECKPOINT, checkpoint_data(3), run="r1")

@@ -12,8 +12,10 @@ import pytest
 from compiled import MICRO, batch, hyperparameters, learner
 from test_trainer_run import NOTHING, refusal, started, until, worker_of
 
-from agents.trainer import journal
+from agents.trainer import journal, loop, worker
 from agents.trainer.checkpoint import load
+from agents.trainer.compiler import NoDevice
+from agents.trainer.data.files import Progress as Reading
 from agents.trainer.journal import Journal, Kept
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
@@ -92,7 +94,8 @@ def test_an_agent_that_ends_suspends_its_run_and_the_next_goes_on_to_the_bit(
         second = await finished(tmp_path, settings)
 
         checkpoint = first.bus.published(train.CHECKPOINT)[-1]
-        assert second.bus.published(train.RUN_RESUMED) == [train.RunResumed(step=suspended.step, checkpoint=checkpoint.hash)]
+        (resumed,) = second.bus.published(train.RUN_RESUMED)
+        assert (resumed.step, resumed.checkpoint, resumed.loss) == (suspended.step, checkpoint.hash, checkpoint.loss)
         assert second.bus.published(train.RUN_STARTED) == []
         assert {event.run for event in second.bus.events} == {first.bus.events[0].run}
         assert curve(first.bus, second.bus) == unbroken[0]
@@ -173,25 +176,178 @@ def test_a_run_that_was_stopped_or_is_over_is_not_gone_on_with(tmp_path: Path, s
     run(scenario())
 
 
-def test_data_that_changed_meanwhile_ends_the_run_with_the_reason(tmp_path: Path, settings: Settings) -> None:
+def test_what_hinders_a_run_from_going_on_does_not_end_it(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     for index in range(60):
         (folder / f"{index}.txt").write_text("a line of text\n" * 20)
     changing = msgspec.structs.replace(settings, data=str(folder), steps=10_000)
 
+    def nothing() -> str:
+        raise NoDevice("no C compiler")
+
     async def scenario() -> None:
         first = await started(tmp_path, changing)
         await until(lambda: first.bus.published(train.CHECKPOINT))
         await first.stop()
+        step = first.bus.published(train.RUN_SUSPENDED)[0].step
+        original = (folder / "0.txt").read_text()
+
         (folder / "0.txt").write_text("another text\n" * 20)
+        changed = await finished(tmp_path, changing)
+        (folder / "0.txt").write_text(original)
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "open_device", nothing)
+            without = await finished(tmp_path, changing)
+        again = await started(tmp_path, changing)
+        await until(lambda: again.bus.published(train.STEP))
+        await again.stop()
 
-        second = await finished(tmp_path, changing)
+        for harness, why in ((changed, "DataChanged: "), (without, "NoDevice: no C compiler")):
+            (suspended,) = harness.bus.published(train.RUN_SUSPENDED)
+            assert suspended.step == step and (suspended.reason or "").startswith(why)
+            assert harness.bus.published(train.RUN_FAILED) == []
+        assert "bring it back, or begin a new run" in (changed.bus.states[-1][1] or "")
+        assert again.bus.published(train.STEP)[0].step == step + 1
 
-        (failed,) = second.bus.published(train.RUN_FAILED)
-        assert failed.error == "DataChanged" and "bring it back" in failed.message
+    run(scenario())
+
+
+def test_ends_in_order_are_no_deaths(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended while it reads its data: often, and the run still goes on."""
+    endless = msgspec.structs.replace(settings, steps=10_000)
+
+    async def scenario() -> None:
+        first = await started(tmp_path, endless)
+        await until(lambda: first.bus.published(train.STEP))
+        await first.stop()
+        step = first.bus.published(train.RUN_SUSPENDED)[0].step
+
+        def reading(plan: Any, cache: Path, report: Any) -> None:
+            while True:
+                report(Reading("hashing", 1, 2))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "open_corpus", reading)
+            for _ in range(journal.MOST_DEATHS + 1):
+                held = await started(tmp_path, endless)
+                await asyncio.sleep(0.05)
+                await held.stop()
+                assert held.bus.published(train.RUN_SUSPENDED) == [train.RunSuspended(step=step)]
+        last = await started(tmp_path, endless)
+        await until(lambda: last.bus.published(train.STEP))
+        await last.stop()
+        assert last.bus.published(train.STEP)[0].step == step + 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_is_stopped_while_its_data_is_read(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    def reading(plan: Any, cache: Path, report: Any) -> None:
+        while True:
+            report(Reading("hashing", 1, 2))
+
+    async def scenario() -> None:
+        if resumed:
+            first = await started(tmp_path, settings)
+            await until(lambda: first.bus.published(train.STEP))
+            await first.stop()
+        monkeypatch.setattr(loop, "open_corpus", reading)
+        harness = await started(tmp_path, settings)
+        await harness.call(train.STOP, NOTHING)
+        await until(lambda: not worker_of(harness).busy)
+        await harness.stop()
+
+        completed, failed = harness.bus.published(train.RUN_COMPLETED), harness.bus.published(train.RUN_FAILED)
+        assert [each.outcome for each in completed] == (["stopped"] if resumed else [])
+        assert [each.error for each in failed] == ([] if resumed else ["Interrupted"])
+        assert harness.bus.states[-1][0] == "done"
         assert journal.unfinished(tmp_path) is None
 
+    run(scenario())
+
+
+def test_a_new_run_that_the_end_of_the_agent_overtakes_never_began(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = threading.Event()
+    opened = loop.open_corpus
+
+    def slow(*arguments: Any) -> Any:
+        leave.wait(30)
+        return opened(*arguments)
+
+    monkeypatch.setattr(loop, "open_corpus", slow)
+
+    async def scenario() -> None:
+        harness = await started(tmp_path, settings)
+        await asyncio.sleep(0.1)
+        await harness.stop()
+        leave.set()
+        thread = worker_of(harness)._thread
+        assert thread is not None
+        await asyncio.to_thread(thread.join, 10)
+
+        assert harness.bus.events == []
+        assert not list((tmp_path / "runs").rglob(journal.NAME))
+
+    run(scenario())
+
+
+def test_a_run_that_is_over_does_not_come_back_where_the_log_was_behind(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = msgspec.structs.replace(settings, steps=10_000, keep_checkpoints=1)
+
+    def behind(self: FakeBus, timeout: float) -> None:
+        raise BusTimeout("the recorder is not there")
+
+    async def scenario() -> None:
+        harness = await started(tmp_path, endless)
+        await until(lambda: harness.bus.published(train.CHECKPOINT))
+        monkeypatch.setattr(FakeBus, "flush", behind)
+        await harness.call(train.STOP, NOTHING)
+        await until(lambda: not worker_of(harness).busy)
+        await harness.stop()
+
+        assert journal.unfinished(tmp_path) is None
+        removed = {each.hash for each in harness.bus.published(REMOVED)}
+        gone = {each.hash for each in harness.bus.published(ARTIFACT) if not (tmp_path / each.path).exists()}
+        assert gone <= removed
+
+    run(scenario())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_a_kill_left_behind_leaves_the_store_later(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies between the journal that no longer needs a file and its removal."""
+    endless = msgspec.structs.replace(settings, steps=10_000, keep_checkpoints=1, eval_every=0)
+    remove = Store.remove
+
+    def dies(self: Store, digest: str) -> None:
+        raise SystemExit
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "remove", dies)
+            first = await started(tmp_path, endless)
+            thread = worker_of(first)._thread
+            assert thread is not None
+            await asyncio.to_thread(thread.join, 30)
+        left = {each.hash for each in first.bus.published(REMOVED)}
+        assert left and all(Store(tmp_path).path(digest).exists() for digest in left)
+
+        second = await started(tmp_path, endless)
+        await until(lambda: second.bus.published(REMOVED))
+        await second.stop()
+
+        assert left <= {each.hash for each in second.bus.published(REMOVED)}
+        assert not any((tmp_path / "store" / digest[:2] / digest).exists() for digest in left)
+
+    assert remove is Store.remove
     run(scenario())
 
 
@@ -226,7 +382,8 @@ def test_a_checkpoint_that_was_spoilt_gives_way_to_the_one_before(tmp_path: Path
         await until(lambda: second.bus.published(train.STEP))
         await second.stop()
 
-        assert second.bus.published(train.RUN_RESUMED) == [train.RunResumed(step=before.step, checkpoint=before.weights)]
+        (resumed,) = second.bus.published(train.RUN_RESUMED)
+        assert (resumed.step, resumed.checkpoint) == (before.step, before.weights)
 
     run(scenario())
 
@@ -281,7 +438,8 @@ def test_nothing_is_removed_or_relied_on_before_the_log_has_it(tmp_path: Path, s
 
     assert bus.published(REMOVED) == []
     assert journal.unfinished(tmp_path) is None
-    assert not list((tmp_path / "runs").rglob(journal.NAME))
+    (only,) = (tmp_path / "runs").rglob(journal.NAME)
+    assert msgspec.json.decode(only.read_bytes())["ended"] is True
     assert all((tmp_path / each.path).exists() for each in bus.published(train.CHECKPOINT))
 
 
@@ -311,7 +469,7 @@ def test_which_checkpoints_stay(losses: list[float | None], keep: int, steps: li
 
 def test_a_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path, settings: Settings) -> None:
     async def scenario() -> None:
-        harness = await finished(tmp_path, settings)
+        harness = await finished(tmp_path, msgspec.structs.replace(settings, keep_checkpoints=1))
         parent = harness.bus.published(train.CHECKPOINT)[-1]
         learnt = harness.bus.published(train.STEP)[-1].loss
 
@@ -321,6 +479,8 @@ def test_a_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path, settings:
         assert harness.bus.published(train.RUN_STARTED)[-1].parent == parent.meta_hash
         assert harness.bus.published(train.STEP)[-2].loss < learnt + 0.5
         assert (await refusal(harness.call(train.START, train.Start(checkpoint=parent.hash))))[0] == "no_checkpoint"
+        replaced = harness.bus.published(train.CHECKPOINT)[0]
+        assert (await refusal(harness.call(train.START, train.Start(checkpoint=replaced.meta_hash))))[0] == "no_checkpoint"
         assert (await refusal(harness.call(train.START, train.Start(checkpoint=parent.meta_hash, recipe="tiny"))))[0] == "bad_request"
         await harness.stop()
 

@@ -9,6 +9,7 @@ from agents.trainer.kernels.pool import Pool
 from agents.trainer.kernels.program import Define, Program, demand, empty, run, sizes
 
 WIDEST = 32
+WIDEST_HEAD = 2048
 """The most columns of a block of sums (WIDE in block.h), on the processor with the longest vectors."""
 
 
@@ -41,6 +42,8 @@ def attention(pool: Pool, query: Tensor, key: Tensor, value: Tensor, rotary: Rot
 
 def _check(query: Tensor, key: Tensor, value: Tensor, rotary: Rotary | None, width: int) -> None:
     batch, length, whole = sizes(query)
+    if width > WIDEST_HEAD:
+        raise ValueError(f"heads of {width} channels: the kernel's tiles are for {WIDEST_HEAD} at most")
     demand("query", query, batch, length, max(whole // width, 1) * width)
     kv_heads = max(sizes(key)[-1] // width, 1)
     for name, x in (("key", key), ("value", value)):

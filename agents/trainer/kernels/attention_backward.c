@@ -32,7 +32,7 @@ INLINE float *keys_of(const struct attention *p, long batch, long head) { return
 
 // Where a query head adds up its gradients: of the turned keys, then of the values.
 INLINE float *sums_of(const struct attention *p, long batch, long head) {
-    return p->room + BATCH * KV * ALL * 3L + (batch * HEADS + head) * ALL * 2;
+    return p->room + 3L * BATCH * KV * ALL + (batch * HEADS + head) * ALL * 2;
 }
 
 WORK prepare(void *argument, long chunk) {

@@ -17,9 +17,10 @@ void NAME(float *loss, float *count, float *logarithms, float *sums, const float
     add(&entropy);
 }
 
-// The natural logarithm of a normal positive number, to about one unit in the last place: that of its fraction, in
+// The natural logarithm of a normal positive number (what is none, or infinite, stays), to about one unit in the last place: that of its fraction, in
 // [sqrt(1/2), sqrt(2)), by the series of 2 atanh((x - 1) / (x + 1)), and ln(2) times its exponent.
 INLINE float logarithm(float x) {
+    if (!(x <= 3.4028235e38f)) return x;
     union { float number; int bits; } value = {x};
     int exponent = (value.bits - 0x3f3504f3) >> 23;
     value.bits -= exponent << 23;

@@ -90,7 +90,8 @@ INLINE float largest_of(vec v) {
 
 INLINE float root(float x) { return __builtin_sqrtf(x); }
 
-// e to the power of x to about one unit in the last place, below -87 zero: 2^n times a polynomial of the rest, |rest| <= ln(2)/2.
+// e to the power of x to about one unit in the last place, below -87 zero, of no number none: 2^n times a polynomial of the rest,
+// |rest| <= ln(2)/2.
 INLINE vec exponential(vec x) {
     const vec shift = all(12582912.0f); // 1.5 * 2^23: adding it rounds to the nearest integer
     vec bounded = __builtin_elementwise_min(__builtin_elementwise_max(x, all(-87.3f)), all(88.7f));
@@ -106,5 +107,7 @@ INLINE vec exponential(vec x) {
     // In two steps, as 2^128 has no float.
     ints half = __builtin_convertvector(n, ints) >> 1, other = __builtin_convertvector(n, ints) - half;
     vec power = (vec)((half + 127) << 23) * (vec)((other + 127) << 23);
-    return (vec)((ints)(p * power) & (x > -87.3f));
+    vec found = (vec)((ints)(p * power) & (x > -87.3f));
+    ints none = x != x;
+    return (vec)(((ints)found & ~none) | ((ints)x & none));
 }
