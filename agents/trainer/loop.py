@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import time
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ from agents.trainer.learner import Learner
 from agents.trainer.plan import Plan
 from agents.trainer.progress import Preparation, Progress
 from agents.trainer.report import Report
-from agents.trainer.sampling import generate
+from agents.trainer.sampling import written
 from agents.trainer.schedule import learning_rate
 from agents.trainer.shelf import Loaded, Shelf
 from agents.trainer.state import State, Weights
@@ -97,20 +95,8 @@ class Run:
 
     def sample(self, request: train.Sample) -> train.Sampled:
         """Generate text from the present weights and publish it; short where the agent ends meanwhile."""
-        prompt = self._corpus.prompt if request.prompt is None else request.prompt
-        shown = self._corpus.shown(request.seed if request.picture is None else request.picture)
-        logits = functools.partial(self._learner.logits, *shown.inputs)
-        tokens = generate(logits, self.plan.hyper.context, self._corpus.encode(prompt), request.temperature, request.seed)
-        wanted = itertools.takewhile(self._goes_on, itertools.islice(tokens, request.length))
-        sampled = train.Sampled(
-            step=self.step,
-            prompt=prompt,
-            text=self._corpus.decode(list(wanted)),
-            temperature=request.temperature,
-            seed=request.seed,
-            picture=shown.picture,
-            caption=shown.caption,
-        )
+        context, learner = self.plan.hyper.context, self._learner
+        sampled = written(learner.logits, self._corpus, request, context, self.step, lambda: not self.controls.closed)
         self.report.publish_event(train.SAMPLED, sampled, run=self.plan.run)  # a run that has ended can still be asked
         return sampled
 
@@ -224,9 +210,6 @@ class Run:
     @property
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
-
-    def _goes_on(self, token: int) -> bool:
-        return token != self._corpus.end and not self.controls.closed
 
     def _due(self, every: int) -> bool:
         return self.step == self.plan.hyper.steps or (every > 0 and self.step % every == 0)

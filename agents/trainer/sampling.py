@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.trainer.data.corpus import Corpus
+from schemas import train
+
 Logits = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 """Logits [context, vocabulary] after each of the tokens [context]."""
+
+
+def written(
+    logits: Callable[..., NDArray[np.float32]],
+    corpus: Corpus,
+    request: train.Sample,
+    context: int,
+    step: int,
+    may_go_on: Callable[[], bool],
+) -> train.Sampled:
+    """What the weights of `step` write behind the prompt of `request`, up to the end of a text or its length, for as long as they may.
+
+    `logits` takes what stands before the text, then the tokens [context].
+    """
+    prompt = corpus.prompt if request.prompt is None else request.prompt
+    shown = corpus.shown(request.seed if request.picture is None else request.picture)
+    tokens = generate(functools.partial(logits, *shown.inputs), context, corpus.encode(prompt), request.temperature, request.seed)
+    taken = itertools.takewhile(lambda token: token != corpus.end and may_go_on(), itertools.islice(tokens, request.length))
+    return train.Sampled(
+        step=step,
+        prompt=prompt,
+        text=corpus.decode(list(taken)),
+        temperature=request.temperature,
+        seed=request.seed,
+        picture=shown.picture,
+        caption=shown.caption,
+    )
 
 
 def generate(logits: Logits, context: int, prompt: Sequence[int], temperature: float, seed: int) -> Iterator[int]:

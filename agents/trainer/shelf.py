@@ -118,8 +118,8 @@ class Shelf:
     def suspend(self) -> None:
         """This life of the run ends in order: it goes on from what is on disk, which nothing changes any more. Raises OSError."""
         with self._lock:
-            self._closed = True
-            if self._written is not None and self._written.deaths:
+            was_closed, self._closed = self._closed, True
+            if not was_closed and self._written is not None and self._written.deaths:
                 journal.write(replace(self._written, deaths=0), self.artifacts)
 
     def _load(self, kept: Kept) -> Loaded | None:

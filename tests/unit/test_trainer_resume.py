@@ -19,7 +19,9 @@ from agents.trainer.data.files import Progress as Reading
 from agents.trainer.journal import Journal, Kept
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, make_plan
+from agents.trainer.report import Report
 from agents.trainer.retention import retained, superfluous
+from agents.trainer.shelf import Shelf
 from bus.errors import BusTimeout
 from bus.store import Store
 from bus.testing import FakeBus, Harness, run
@@ -319,6 +321,17 @@ def test_a_run_that_is_over_does_not_come_back_where_the_log_was_behind(
         assert gone <= removed
 
     run(scenario())
+
+
+def test_an_end_is_not_taken_back_by_the_end_of_the_agent(tmp_path: Path, settings: Settings) -> None:
+    bus = FakeBus()
+    shelf = Shelf(tmp_path, Report("run-1", bus.publish, bus.flush), 3)
+    shelf.reopen(Journal(plan=make_plan(train.Start(), settings), dataset_hash="0" * 64))
+
+    shelf.end()
+    shelf.suspend()
+
+    assert journal.unfinished(tmp_path) is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
