@@ -55,7 +55,7 @@ def test_the_same_content_is_prepared_once_wherever_it_lies(folder: Path, cache:
     assert "writing tokens" in stages(folder, cache, choice)
     moved = folder.rename(tmp_path / "moved")
 
-    assert stages(moved, cache, choice) == set()
+    assert stages(moved, cache, choice) == {"checking tokens"}
     assert len(kept(cache)) == 1
 
 
@@ -107,7 +107,15 @@ def test_the_list_of_files_says_each_one_s_hash(folder: Path, cache: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["index.json", "files.json", "training-00000.bin", "held-out-00000.bin", "tokenizer.json"])
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-2])])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(path.read_bytes()[:-2]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
+    ],
+    ids=["gone", "short", "flipped bit"],
+)
 def test_a_damaged_folder_is_made_again(folder: Path, cache: Path, name: str, damage: Callable[[Path], None]) -> None:
     first = prepare(found(folder), BPE, cache, quiet)
     whole = contents(first.folder)
@@ -190,6 +198,16 @@ def test_what_a_killed_process_left_is_not_believed(folder: Path, cache: Path, t
 
     assert kept(cache) == [prepared.folder.name]
     assert contents(prepared.folder) == contents(prepare(found(folder), BYTES, tmp_path / "clean", quiet).folder)
+
+
+def test_who_checks_tokens_can_be_ended(folder: Path, cache: Path) -> None:
+    def stop(progress: Progress) -> None:
+        assert progress.stage == "checking tokens"
+        raise InterruptedError
+
+    prepare(found(folder), BYTES, cache, quiet)
+    with pytest.raises(InterruptedError):
+        prepare(found(folder), BYTES, cache, stop)
 
 
 def test_two_processes_that_prepare_the_same_make_it_once(folder: Path, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.trainer.data import shards
 from agents.trainer.data.documents import Document
-from agents.trainer.data.shards import Tokens, Writer
+from agents.trainer.data.shards import Shard, Tokens, Writer
 from agents.trainer.data.tokens import Bytes, Ids, dtype_for
 
 
@@ -73,8 +74,14 @@ def test_shards_have_a_bounded_size_and_are_what_their_part_says(tmp_path: Path,
 
     part = writer.close()
 
-    assert part.shards == {"held-out-00000.bin": 1000, "held-out-00001.bin": 1000, "held-out-00002.bin": 501}
-    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == part.shards
+    assert {name: shard.size for name, shard in part.shards.items()} == {
+        "held-out-00000.bin": 1000,
+        "held-out-00001.bin": 1000,
+        "held-out-00002.bin": 501,
+    }
+    assert {path.name: Shard(size=path.stat().st_size, sha256=sha256(path.read_bytes()).hexdigest()) for path in tmp_path.iterdir()} == (
+        part.shards
+    )
     assert b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir())) == b"x" * 2500 + b"\0"
 
 

@@ -19,13 +19,13 @@ from msgspec import Struct
 
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.documents import Document
-from agents.trainer.data.files import File, Files, Meter, Progress, Report
-from agents.trainer.data.shards import Part, Writer
+from agents.trainer.data.files import BLOCK, File, Files, Meter, Progress, Report
+from agents.trainer.data.shards import Part, Shard, Writer
 from agents.trainer.data.split import Draws, Split
 from agents.trainer.data.tokens import Bytes, Choice, Tokenizer, dtype_for, hash_of
 from bus.log.disk import make_folder, sync, sync_folder
 
-FORMAT: Literal["zeropoint-tokens-1"] = "zeropoint-tokens-1"
+FORMAT: Literal["zeropoint-tokens-2"] = "zeropoint-tokens-2"
 MARGIN = 256 << 20
 """Bytes of the disk that preparing leaves free."""
 _INDEX, _TOKENIZER, _FILES = "index.json", "tokenizer.json", "files.json"
@@ -38,7 +38,7 @@ class Index(Struct, frozen=True, kw_only=True):
     `manifest` is the SHA-256 of the list of its files.
     """
 
-    format: Literal["zeropoint-tokens-1"]
+    format: Literal["zeropoint-tokens-2"]
     hash: str
     files: int
     manifest: str
@@ -83,11 +83,11 @@ def prepare(found: Files, choice: Choice, cache: Path, report: Report) -> Prepar
     One process at a time prepares in a cache, and another waits for it. What a killed one left is removed by the next.
     """
     folder = cache / _key(found, choice)
-    if prepared := open_prepared(folder):
+    if prepared := open_prepared(folder, report):
         return prepared
     make_folder(cache)
     with _alone(cache, report):
-        if prepared := open_prepared(folder):
+        if prepared := open_prepared(folder, report):
             return prepared
         unfinished = cache / _UNFINISHED
         for remains in (unfinished, folder):
@@ -102,23 +102,38 @@ def prepare(found: Files, choice: Choice, cache: Path, report: Report) -> Prepar
             sync_folder(cache)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    prepared = open_prepared(folder)
+    prepared = open_prepared(folder, report)
     if prepared is None:
         raise BadData(f"{folder} was changed by another program while it was made: start again")
     return prepared
 
 
-def open_prepared(folder: Path) -> Prepared | None:
-    """What lies in a prepared folder; None where it is missing, or not as its index says."""
+def open_prepared(folder: Path, report: Report) -> Prepared | None:
+    """What lies in a prepared folder; None where it is missing, or not as its index says, for which all of it is read."""
     try:
         index = msgspec.json.decode((folder / _INDEX).read_bytes(), type=Index)
         shards = index.training.shards | index.held_out.shards
         file = (folder / _TOKENIZER).read_bytes() if index.tokenizer_hash else None
-        whole = all((folder / name).stat().st_size == size for name, size in shards.items())
-        whole = whole and _hash(read_manifest(folder)) == index.manifest and (file is None or _hash(file) == index.tokenizer_hash)
+        whole = _hash(read_manifest(folder)) == index.manifest and (file is None or _hash(file) == index.tokenizer_hash)
+        whole = whole and _are_whole(folder, shards, report)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     return Prepared(folder, index, _open_tokenizer(file)) if whole else None
+
+
+def _are_whole(folder: Path, shards: dict[str, Shard], report: Report) -> bool:
+    if any((folder / name).stat().st_size != shard.size for name, shard in shards.items()):
+        return False
+    meter = Meter("checking tokens", sum(shard.size for shard in shards.values()), report)
+    return all(_hash_of_file(folder / name, meter) == shard.sha256 for name, shard in shards.items())
+
+
+def _hash_of_file(path: Path, meter: Meter) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(meter.passed(block))
+    return digest.hexdigest()
 
 
 def read_manifest(folder: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -22,13 +23,20 @@ WAITING_PARTS = 1 << 16
 """Parts of documents, and their ends, that are encoded at once; texts may be short."""
 
 
+class Shard(Struct, frozen=True, kw_only=True):
+    """A file of tokens: its size in bytes, SHA-256 of its content."""
+
+    size: int
+    sha256: str
+
+
 class Part(Struct, frozen=True, kw_only=True):
-    """One side of a split: its size in tokens, documents and bytes of text, and its shards by file name and size in bytes, in order."""
+    """One side of a split: its size in tokens, documents and bytes of text, and its shards by file name, in order."""
 
     tokens: int
     documents: int
     bytes: int
-    shards: dict[str, int]
+    shards: dict[str, Shard]
 
 
 class Writer:
@@ -40,7 +48,8 @@ class Writer:
         self._shard_size = max(1, SHARD // self._dtype.itemsize) * self._dtype.itemsize
         self._waiting: list[bytes | None] = []  # None: a document ends here
         self._waiting_size = 0
-        self._shards: dict[str, int] = {}
+        self._shards: dict[str, Shard] = {}
+        self._digest = hashlib.sha256()
         self._file: BinaryIO | None = None
         self._documents = self._bytes = 0
 
@@ -61,7 +70,7 @@ class Writer:
         """Put everything on disk. Raises OSError."""
         self._encode()
         self._close_shard()
-        tokens = sum(self._shards.values()) // self._dtype.itemsize
+        tokens = sum(shard.size for shard in self._shards.values()) // self._dtype.itemsize
         return Part(tokens=tokens, documents=self._documents, bytes=self._bytes, shards=self._shards)
 
     def _encode(self) -> None:
@@ -79,17 +88,19 @@ class Writer:
             assert self._file is not None
             room = self._shard_size - self._file.tell()
             self._file.write(data[:room])
+            self._digest.update(data[:room])
             data = data[room:]
             if self._file.tell() == self._shard_size:
                 self._close_shard()
 
     def _open_shard(self) -> None:
         self._file = (self._folder / f"{self._name}-{len(self._shards):05}.bin").open("wb")
+        self._digest = hashlib.sha256()
 
     def _close_shard(self) -> None:
         if self._file is not None:
             with self._file as file:
-                self._shards[Path(file.name).name] = file.tell()
+                self._shards[Path(file.name).name] = Shard(size=file.tell(), sha256=self._digest.hexdigest())
                 file.flush()
                 sync(file.fileno())
             self._file = None
