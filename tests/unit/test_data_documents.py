@@ -12,7 +12,7 @@ from corpora import found, texts_of, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.trainer.data import documents
+from agents.trainer.data import documents, parquet
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.documents import PART, read_parts
 
@@ -56,6 +56,7 @@ def test_blank_lines_are_no_documents(tmp_path: Path) -> None:
         (b'{"other": "\xff", "text": "a"}', "is no UTF-8 text"),
         (b'{"text": "\\ud800"}', "is no JSON"),
         (b'{"text": "a\\u0000b"}', "has a NUL character"),
+        pytest.param(b'{"other": ' + b"[" * 100_000 + b"]" * 100_000 + b', "text": "a"}', "is nested too deeply", id="deep"),
     ],
 )
 def test_a_line_that_is_no_document_is_refused_with_its_number(tmp_path: Path, line: bytes, reason: str) -> None:
@@ -104,6 +105,42 @@ def test_a_damaged_parquet_file_is_refused_with_its_name(tmp_path: Path, damage:
 
     with pytest.raises(BadData, match=r"rows\.parquet is no Parquet file"):
         texts_of(tmp_path)
+
+
+def test_a_row_is_as_long_as_a_line_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROW_LIMIT", 1 << 20)
+    file = write_parquet(tmp_path / "rows.parquet", {"text": ["é" * (1 << 19), "x" * ((1 << 20) + 1)]})
+
+    with pytest.raises(BadData, match=r"rows\.parquet row 2 is over 1 MiB"):
+        texts_of(file)
+
+
+def test_the_end_of_a_line_is_no_part_of_its_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"text": "x" * 100}
+    monkeypatch.setattr(documents, "LINE_LIMIT", len(json.dumps(row)))
+
+    assert texts_of(write_rows(tmp_path / "rows.jsonl", [row, row])) == [b"x" * 100] * 2
+
+
+def test_two_columns_of_text_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 2, ["text", "text"]), tmp_path / "rows.parquet")
+
+    with pytest.raises(BadData, match=r"rows\.parquet has 2 columns `text`: want one"):
+        texts_of(tmp_path)
+
+
+def test_rows_that_share_a_long_text_are_decoded_a_few_at_a_time(tmp_path: Path) -> None:
+    size = 4 << 20
+    file = write_parquet(tmp_path / "rows.parquet", {"text": ["x" * size] * 64}, compression="zstd")
+    assert file.stat().st_size < 4096
+    (rows,) = found(file).files
+    before, most = pa.total_allocated_bytes(), 0
+
+    for document in documents.documents(rows):
+        assert sum(map(len, document.parts)) == size
+        most = max(most, pa.total_allocated_bytes() - before)
+
+    assert most < 10 * size
 
 
 def test_a_folder_may_mix_all_kinds(tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ def _document(text: bytes) -> Document:
 def _lines(file: File) -> Iterator[bytes]:
     with file.path.open("rb") as opened:
         number, left = 0, file.size  # not what another process writes behind that
-        while line := opened.readline(min(LINE_LIMIT + 1, left)):
+        while line := opened.readline(min(LINE_LIMIT + 2, left)):
             number, left = number + 1, left - len(line)
             where = f"{file.name} line {number}"
-            if len(line) > LINE_LIMIT:
+            if len(line.removesuffix(b"\n")) > LINE_LIMIT:
                 raise BadData(f"{where} is over {LINE_LIMIT >> 20} MiB")
             if not line.isspace():
                 yield _visible(_text_of(line, where), where)
@@ -92,6 +92,8 @@ def _text_of(line: bytes, where: str) -> str:
         raise BadData(f"{where} is no UTF-8 text ({error.reason} at byte {error.start})") from error
     except msgspec.ValidationError as error:
         raise BadData(f"{where}: {error}; each line must be an object with a string `text`") from error
+    except RecursionError as error:
+        raise BadData(f"{where} is nested too deeply") from error
     except msgspec.DecodeError as error:
         raise BadData(f"{where} is no JSON: {error}") from error
 
