@@ -17,6 +17,7 @@ import pytest
 from corpora import BYTES, found, opened, quiet, write_rows, write_texts
 
 from agents.trainer.data import prepare as preparing
+from agents.trainer.data import shards
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.files import Progress
 from agents.trainer.data.prepare import prepare, read_manifest
@@ -146,15 +147,41 @@ def test_a_file_that_changes_while_tokens_are_written_is_refused(folder: Path, c
     assert kept(cache) == []
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_written(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Usage(NamedTuple):
-        free: int
+class Usage(NamedTuple):
+    free: int
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(preparing.MARGIN + 1000))
 
-    with pytest.raises(BadData, match=r"need about 0 MiB in .*datasets, which has 256 MiB"):
+@pytest.mark.parametrize(("choice", "itemsize"), [(BYTES, 1), (BPE, 2), (Choice("bpe", 70_000), 4)])
+def test_a_disk_without_room_is_refused_before_anything_is_written(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, choice: Choice, itemsize: int
+) -> None:
+    files = found(folder)
+    room = sum(file.size for file in files.files) * itemsize
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(shards.MARGIN + room - 1))
+
+    with pytest.raises(BadData, match=r"need about 0 MiB more in .*datasets, which has 256 MiB"):
+        prepare(files, choice, cache, lambda progress: pytest.fail(progress.stage))
+    assert kept(cache) == []
+
+
+def test_a_disk_that_fills_meanwhile_ends_the_work_at_the_next_shard(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = itertools.chain([shards.MARGIN + (1 << 20)] * 4, itertools.repeat(shards.MARGIN))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(next(left)))
+    monkeypatch.setattr(shards, "SHARD", 500)
+
+    with pytest.raises(BadData, match=r"more in .*\.unfinished, which has 256 MiB"):
         prepare(found(folder), BYTES, cache, quiet)
     assert kept(cache) == []
+
+
+def test_progress_goes_no_further_than_all(tmp_path: Path, cache: Path) -> None:
+    rows = ["x" * 1000] * 100 + [f"{index} " * 30 for index in range(100)]
+    pq.write_table(pa.table({"text": rows}), tmp_path / "rows.parquet")
+    told: list[Progress] = []
+
+    prepare(found(tmp_path / "rows.parquet"), BYTES, cache, told.append)
+
+    assert all(progress.done <= progress.total for progress in told)
 
 
 def test_who_waits_for_another_process_can_be_ended(folder: Path, cache: Path) -> None:

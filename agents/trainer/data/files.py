@@ -71,7 +71,7 @@ class Meter:
     def passed(self, data: bytes) -> bytes:
         """Count these, and give them back."""
         self.done += len(data)
-        self.report(Progress(self.stage, self.done, self.total))
+        self.report(Progress(self.stage, self.done, max(self.done, self.total)))
         return data
 
 

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.documents import Document
 from agents.trainer.data.files import BLOCK, File, Files, Meter, Progress, Report
-from agents.trainer.data.shards import Part, Shard, Writer
+from agents.trainer.data.shards import Part, Shard, Writer, must_have_room
 from agents.trainer.data.split import Draws, Split
 from agents.trainer.data.tokens import Bytes, Choice, Tokenizer, dtype_for, hash_of
 from bus.log.disk import make_folder, sync, sync_folder
 
 FORMAT: Literal["zeropoint-tokens-2"] = "zeropoint-tokens-2"
-MARGIN = 256 << 20
-"""Bytes of the disk that preparing leaves free."""
 _INDEX, _TOKENIZER, _FILES = "index.json", "tokenizer.json", "files.json"
 _UNFINISHED = ".unfinished"
 
@@ -94,7 +93,7 @@ def prepare(found: Files, choice: Choice, cache: Path, report: Report) -> Prepar
             if remains.exists():
                 shutil.rmtree(remains)
         try:
-            _must_fit(found.files, choice, cache)
+            must_have_room(cache, _room_for(found.files, choice))
             unfinished.mkdir()
             _fill(unfinished, found, choice, report)
             sync_folder(unfinished)
@@ -170,15 +169,9 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _must_fit(files: list[File], choice: Choice, cache: Path) -> None:
-    """Raises BadData where the disk has no room. BPE is reckoned with two bytes of tokens for two of text, which is more than it takes."""
-    needed, free = sum(map(_size_of_text, files)), shutil.disk_usage(cache).free
-    if choice.vocabulary > 1 << 16:
-        needed *= 2
-    if needed + MARGIN > free:
-        raise BadData(
-            f"the tokens need about {needed >> 20} MiB in {cache}, which has {free >> 20} MiB: remove folders there, or make room"
-        )
+def _room_for(files: list[File], choice: Choice) -> int:
+    """Bytes that the tokens take, about: no token is of less than a byte of text."""
+    return sum(map(_size_of_text, files)) * np.dtype(dtype_for(choice.vocabulary)).itemsize
 
 
 def _size_of_text(file: File) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,12 +12,15 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from agents.trainer.data.corpus import BadData
 from agents.trainer.data.documents import Document
 from agents.trainer.data.tokens import Ids, Tokenizer, dtype_for
 from bus.log.disk import sync
 
 SHARD = 256 << 20
 """Bytes of a shard; only the last one of a part is smaller."""
+MARGIN = 256 << 20
+"""Bytes of the disk that tokens leave free, about: more is asked for at each new shard."""
 WAITING = 1 << 20
 """Bytes of text that are encoded at once."""
 WAITING_PARTS = 1 << 16
@@ -39,6 +43,16 @@ class Part(Struct, frozen=True, kw_only=True):
     shards: dict[str, Shard]
 
 
+def must_have_room(folder: Path, needed: int) -> None:
+    """Raises BadData where the disk of `folder` has no room for so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if needed + MARGIN > free:
+        raise BadData(
+            f"the tokens need about {needed >> 20} MiB more in {folder}, which has {free >> 20} MiB, of which {MARGIN >> 20} stay free: "
+            "remove folders there, or make room"
+        )
+
+
 class Writer:
     """Encodes documents into the shards `name`-00000.bin, … of a folder, each document followed by the separator."""
 
@@ -54,7 +68,7 @@ class Writer:
         self._documents = self._bytes = 0
 
     def add(self, document: Document) -> None:
-        """Write one document; one without text leaves nothing. Raises OSError, and BadData where it cannot be read."""
+        """Write one document; one without text leaves nothing. Raises OSError, and BadData where it cannot be read or the disk is full."""
         before = self._bytes
         for text in filter(None, document.parts):
             self._waiting.append(text)
@@ -67,7 +81,7 @@ class Writer:
             self._documents += 1
 
     def close(self) -> Part:
-        """Put everything on disk. Raises OSError."""
+        """Put everything on disk. Raises OSError, and BadData where the disk is full."""
         self._encode()
         self._close_shard()
         tokens = sum(shard.size for shard in self._shards.values()) // self._dtype.itemsize
@@ -84,6 +98,7 @@ class Writer:
     def _write(self, data: memoryview) -> None:
         while data:
             if self._file is None:
+                must_have_room(self._folder, len(data))  # what was reckoned before is what the files say of themselves
                 self._open_shard()
             assert self._file is not None
             room = self._shard_size - self._file.tell()
