@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from corpora import BYTES, found, opened, quiet, write_rows, write_texts
 
-from agents.trainer.data import prepare as preparing
 from agents.trainer.data import shards
+from agents.trainer.data.alone import alone
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.files import Progress
 from agents.trainer.data.prepare import prepare, read_manifest
@@ -190,8 +190,16 @@ def test_who_waits_for_another_process_can_be_ended(folder: Path, cache: Path) -
         raise InterruptedError
 
     cache.mkdir(parents=True)
-    with preparing._alone(cache, quiet), pytest.raises(InterruptedError):
+    with alone(cache, quiet), pytest.raises(InterruptedError):
         prepare(found(folder), BYTES, cache, stop)
+
+
+def test_who_waits_for_another_process_gives_up(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.trainer.data.alone.PATIENCE", 0.2)
+    cache.mkdir(parents=True)
+
+    with alone(cache, quiet), pytest.raises(TimeoutError, match=r"has held .*datasets/\.lock for 0 s: end it"):
+        prepare(found(folder), BYTES, cache, quiet)
 
 
 PREPARE = """

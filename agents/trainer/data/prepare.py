@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +14,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from agents.trainer.data.alone import alone
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.documents import Document
-from agents.trainer.data.files import BLOCK, File, Files, Meter, Progress, Report
+from agents.trainer.data.files import BLOCK, File, Files, Meter, Report
 from agents.trainer.data.shards import Part, Shard, Writer, must_have_room
 from agents.trainer.data.split import Draws, Split
 from agents.trainer.data.tokens import Bytes, Choice, Tokenizer, dtype_for, hash_of
@@ -85,7 +82,7 @@ def prepare(found: Files, choice: Choice, cache: Path, report: Report) -> Prepar
     if prepared := open_prepared(folder, report):
         return prepared
     make_folder(cache)
-    with _alone(cache, report):
+    with alone(cache, report):
         if prepared := open_prepared(folder, report):
             return prepared
         unfinished = cache / _UNFINISHED
@@ -149,24 +146,6 @@ def _key(found: Files, choice: Choice) -> str:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-@contextmanager
-def _alone(cache: Path, report: Report) -> Iterator[None]:
-    """Hold the cache's lock, which the kernel frees when its holder dies."""
-    with (cache / ".lock").open("ab") as file:
-        while not _locked(file.fileno()):
-            report(Progress("waiting", 0, 0))
-            time.sleep(0.1)
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _room_for(files: list[File], choice: Choice) -> int:
