@@ -89,6 +89,33 @@ def test_where_all_fall_on_one_side_one_document_changes_sides(tmp_path: Path, h
     assert corpus.dataset.documents == 5
 
 
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_document_without_text_is_no_side(tmp_path: Path, held_out: bool) -> None:
+    for name in itertools.islice(chosen(not held_out, endless()), 15):
+        (tmp_path / name).write_text(f"This is the text of {name}. ")
+    (tmp_path / next(chosen(held_out, endless()))).touch()
+
+    corpus = opened(tmp_path, tmp_path.parent / f"cache-{held_out}", context=8)
+
+    assert [part.count(b"\0") for part in whole(corpus)] == ([14, 1] if held_out else [1, 14])
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_of_rows_that_are_all_the_same_one_changes_sides(tmp_path: Path, held_out: bool) -> None:
+    text = next(chosen(held_out, endless()))
+    file = write_rows(tmp_path / "a.jsonl", [{"text": text}] * 10)
+
+    corpus = opened(file, tmp_path / "cache", context=4)
+
+    assert sorted(part.count(b"\0") for part in whole(corpus)) == [1, 9]
+
+
+def test_a_text_that_is_too_short_to_split_is_left_whole(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("四四")
+
+    assert sides(tmp_path) == (["四四".encode()], [b""])
+
+
 def test_the_split_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("text")
     assert Split(found(tmp_path).files).words == "the last 20th of the one file"

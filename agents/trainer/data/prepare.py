@@ -195,9 +195,9 @@ def _write_tokens(folder: Path, split: Split, choice: Choice, report: Report) ->
     tokenizer: Tokenizer = Bytes() if choice.tokenizer == "bytes" else _trained(split, choice.vocabulary, report)
     training, held_out = Writer(folder, "training", tokenizer), Writer(folder, "held-out", tokenizer)
     draws, meter = Draws(), Meter("writing tokens", sum(map(_size_of_text, split.files)), report)
-    for document, kept in split.documents():
-        (held_out if kept else training).add(Document(document.draw, map(meter.passed, document.parts)))
-        draws.count(document, kept)
+    for number, (document, kept) in enumerate(split.documents()):
+        if (held_out if kept else training).add(Document(document.draw, map(meter.passed, document.parts))):
+            draws.count(number, document, kept)
     return training.close(), held_out.close(), tokenizer, draws
 
 

@@ -67,8 +67,11 @@ class Writer:
         self._file: BinaryIO | None = None
         self._documents = self._bytes = 0
 
-    def add(self, document: Document) -> None:
-        """Write one document; one without text leaves nothing. Raises OSError, and BadData where it cannot be read or the disk is full."""
+    def add(self, document: Document) -> bool:
+        """Write one document, and say whether it left anything: one without text does not.
+
+        Raises OSError, and BadData where it cannot be read or the disk is full.
+        """
         before = self._bytes
         for text in filter(None, document.parts):
             self._waiting.append(text)
@@ -76,9 +79,11 @@ class Writer:
             self._waiting_size += len(text)
             if self._waiting_size >= WAITING or len(self._waiting) >= WAITING_PARTS:
                 self._encode()
-        if self._bytes > before:
-            self._waiting.append(None)
-            self._documents += 1
+        if self._bytes == before:
+            return False
+        self._waiting.append(None)
+        self._documents += 1
+        return True
 
     def close(self) -> Part:
         """Put everything on disk. Raises OSError, and BadData where the disk is full."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,20 +15,18 @@ HELD_OUT = 20
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The split of some files' documents. `moved` is the draw that stands on the other side than its hash says."""
+    """The split of some files' documents. `moved` is the number of the one that stands on the other side than its hash says."""
 
     files: list[File]
     moved: int | None = None
 
     def documents(self) -> Iterator[tuple[Document, bool]]:
         """Every document, and whether it is held out. Raises BadData, also where a file is no longer what was hashed; OSError."""
+        numbers = itertools.count()
         for file in self.files:
-            yield from _halves(file) if self._one_text else ((each, self.is_held_out(each)) for each in documents(file))
+            drawn = _halves(file) if self._one_text else ((each, each.draw % HELD_OUT == 0) for each in documents(file))
+            yield from ((each, held_out != (number == self.moved)) for (each, held_out), number in zip(drawn, numbers, strict=False))
             must_be_unchanged(file)
-
-    def is_held_out(self, document: Document) -> bool:
-        """Where a document belongs that is not the only text."""
-        return (document.draw % HELD_OUT == 0) != (document.draw == self.moved)
 
     @property
     def words(self) -> str:
@@ -46,26 +45,28 @@ class Split:
 
 @dataclass(slots=True)
 class Draws:
-    """What the documents of a split drew, to find the one that must change sides where all of them fell on one."""
+    """What the documents of a split drew, to find the one that must change sides where all text fell on one."""
 
     training: int = 0
     held_out: int = 0
-    least: int | None = None
-    most: int | None = None
+    least: tuple[int, int] | None = None  # with its number, by which copies are told apart
+    most: tuple[int, int] | None = None
 
-    def count(self, document: Document, held_out: bool) -> None:
-        """Take in one document."""
+    def count(self, number: int, document: Document, held_out: bool) -> None:
+        """Take in one document that has text, and which one it is of all."""
         self.held_out += held_out
         self.training += not held_out
-        self.least = document.draw if self.least is None else min(self.least, document.draw)
-        self.most = document.draw if self.most is None else max(self.most, document.draw)
+        drawn = (document.draw, number)
+        self.least = min(self.least or drawn, drawn)
+        self.most = max(self.most or drawn, drawn)
 
     @property
     def to_move(self) -> int | None:
-        """The draw that must change sides, so that none is empty; None where none is, or nothing can be done."""
+        """The number of the document that must change sides, so that none is empty; None where none is, or nothing can be done."""
         if self.training + self.held_out < 2 or (self.training and self.held_out):
             return None
-        return self.most if self.held_out else self.least
+        found = self.most if self.held_out else self.least
+        return found and found[1]
 
 
 def _halves(file: File) -> Iterator[tuple[Document, bool]]:
@@ -76,7 +77,9 @@ def _halves(file: File) -> Iterator[tuple[Document, bool]]:
 
 
 def _start_of_character(file: File, position: int) -> int:
-    """The last position, up to this one, at which a character of UTF-8 begins."""
+    """The last position, up to this one, at which a character of UTF-8 begins, or the file ends."""
+    if position >= file.size:
+        return position
     with file.path.open("rb") as opened:
         opened.seek(max(0, position - 3))
         before = opened.read(min(4, position + 1))
