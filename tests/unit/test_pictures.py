@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compiled import SEEING
+from corpora import quiet
 
 from agents.parts.operations import IGNORED
 from agents.trainer.data.pictures import END, Examples, Pictures, examples_of
@@ -17,7 +18,7 @@ CONTEXT = SEEING.context
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Renderings:
-    return rendered(Order(seed=5, count=40, size=32, held_out=False), tmp_path_factory.mktemp("cache"))
+    return rendered(Order(seed=5, count=40, size=32, held_out=False), tmp_path_factory.mktemp("cache"), quiet)
 
 
 @pytest.fixture

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from corpora import quiet
 
 from agents.trainer.data import renderings
+from agents.trainer.data.files import Progress, Report
 from agents.trainer.data.renderings import Order, RenderingFailed, Renderings, caption_of, rendered
 from agents.trainer.data.scenes import (
     CAPTIONS,
@@ -38,7 +42,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(cache: Path) -> Renderings:
-    return rendered(ORDER, cache)
+    return rendered(ORDER, cache, quiet)
 
 
 def pixel_of(scene: Scene, point: Vector) -> tuple[int, int]:
@@ -89,8 +93,8 @@ def test_labels_are_those_of_the_scenes(pictures: Renderings) -> None:
 
 
 def test_the_same_seed_renders_the_same_bytes_and_another_one_others(pictures: Renderings, tmp_path: Path) -> None:
-    assert rendered(ORDER, tmp_path).hash == pictures.hash
-    assert rendered(Order(seed=6, count=40, size=32, held_out=False), tmp_path).hash != pictures.hash
+    assert rendered(ORDER, tmp_path, quiet).hash == pictures.hash
+    assert rendered(Order(seed=6, count=40, size=32, held_out=False), tmp_path, quiet).hash != pictures.hash
 
 
 def test_training_has_no_caption_that_is_held_out_and_all_of_its_words() -> None:
@@ -114,28 +118,28 @@ def test_captions_are_counted_by_what_may_be_drawn() -> None:
 def test_kept_pictures_are_not_rendered_again(pictures: Renderings, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "_render", lambda *_: pytest.fail("rendered again"))
 
-    assert rendered(ORDER, cache).hash == pictures.hash
-    assert [folder.name for folder in cache.iterdir()] == [ORDER.key]
+    assert rendered(ORDER, cache, quiet).hash == pictures.hash
+    assert sorted(path.name for path in cache.iterdir()) == [".lock", ORDER.key]
 
 
 @pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "renderer.txt"])
 def test_kept_pictures_that_have_changed_are_rendered_again(tmp_path: Path, pictures: Renderings, damage: str) -> None:
-    rendered(ORDER, tmp_path)
+    rendered(ORDER, tmp_path, quiet)
     file = tmp_path / ORDER.key / damage
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
 
-    assert rendered(ORDER, tmp_path).hash == pictures.hash
+    assert rendered(ORDER, tmp_path, quiet).hash == pictures.hash
 
 
 def test_a_renderer_that_fails_or_hangs_is_said_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RenderingFailed, match="the renderer ended with 1: "):
-        rendered(Order(seed=-1, count=1, size=32, held_out=False), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        rendered(Order(seed=-1, count=1, size=32, held_out=False), tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     monkeypatch.setattr(renderings, "PATIENCE", 0.01)
     with pytest.raises(RenderingFailed, match="made no 40 pictures in"):
-        rendered(ORDER, tmp_path)
+        rendered(ORDER, tmp_path, quiet)
 
 
 @pytest.mark.parametrize(
@@ -147,22 +151,60 @@ def test_a_renderer_that_fails_or_hangs_is_said_with_its_last_words(tmp_path: Pa
     ],
 )
 def test_what_the_renderer_leaves_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, array: np.ndarray, reason: str) -> None:
-    def badly(order: Order, folder: Path) -> None:
+    def badly(order: Order, folder: Path, report: Report) -> None:
         np.save(folder / "images.npy", array)
         np.save(folder / "labels.npy", np.zeros((40, 5), np.uint8))
         (folder / "renderer.txt").write_text("none")
 
     monkeypatch.setattr(renderings, "_render", badly)
     with pytest.raises(RenderingFailed, match=reason):
-        rendered(ORDER, tmp_path)
+        rendered(ORDER, tmp_path, quiet)
 
 
 def test_labels_that_name_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def badly(order: Order, folder: Path) -> None:
+    def badly(order: Order, folder: Path, report: Report) -> None:
         np.save(folder / "images.npy", np.zeros((40, 32, 32, 3), np.uint8))
         np.save(folder / "labels.npy", np.full((40, 5), 9, np.uint8))
         (folder / "renderer.txt").write_text("none")
 
     monkeypatch.setattr(renderings, "_render", badly)
     with pytest.raises(RenderingFailed, match="names what no caption can"):
-        rendered(ORDER, tmp_path)
+        rendered(ORDER, tmp_path, quiet)
+
+
+def test_who_renders_can_be_ended_and_leaves_nothing(tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        raise InterruptedError(progress.stage)
+
+    with pytest.raises(InterruptedError, match="rendering"):
+        rendered(ORDER, tmp_path, stop)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_a_killed_process_left_or_stands_in_the_way_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".rendering-left" / "pictures").mkdir(parents=True)
+    (tmp_path / ORDER.key).write_text("no folder")
+
+    rendered(ORDER, tmp_path, quiet)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ORDER.key]
+
+
+def test_pictures_that_cannot_be_read_for_now_are_kept(tmp_path: Path, pictures: Renderings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: Path, shape: tuple[int, ...]) -> None:
+        raise OSError(5, "Input/output error")
+
+    rendered(ORDER, tmp_path, quiet)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        patch.setattr(renderings, "_load", fails)
+        rendered(ORDER, tmp_path, quiet)
+
+    assert (tmp_path / ORDER.key / "images.npy").exists()
+
+
+def test_the_renderer_ends_with_who_started_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agents.trainer.data.render", str(tmp_path), "5", "100000000", "32"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(timeout=30) == 1

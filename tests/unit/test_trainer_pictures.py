@@ -46,7 +46,7 @@ recipe = Recipe(
     name="seer", layers=2, width=48, heads=4, kv_heads=2, ffn=128, vocabulary=16, context=9, batch=32, learning_rate=4e-3, vision=vision
 )
 hyper = make_plan(Start(recipe="vlm", steps=400), Settings()).hyper
-corpus = open_pictures(recipe, 0, Path(sys.argv[1]))
+corpus = open_pictures(recipe, 0, Path(sys.argv[1]), lambda _: None)
 learner = Learner(recipe, hyper, implementation_for(device), State.begun(initial_weights(recipe, 0)))
 for index in range(hyper.steps):
     learner.step([corpus.training_batch(index)], learning_rate(index + 1, hyper))

@@ -42,7 +42,7 @@ class Files:
     hash: str
 
 
-Stage = Literal["hashing", "waiting", "training a tokenizer", "writing tokens", "checking tokens"]
+Stage = Literal["hashing", "waiting", "training a tokenizer", "writing tokens", "checking tokens", "rendering"]
 """Of the making of a corpus; `waiting` is for another process that makes one."""
 
 

@@ -18,5 +18,5 @@ def open_corpus(plan: Plan, cache: Path, report: Report) -> Corpus:
     """
     hyper = plan.hyper
     if plan.recipe.vision:
-        return open_pictures(plan.recipe, hyper.seed, cache)
+        return open_pictures(plan.recipe, hyper.seed, cache, report)
     return open_text(plan.data, plan.tokenizer, cache, report, batch=hyper.batch, context=hyper.context, seed=hyper.seed)

@@ -15,6 +15,7 @@ from agents.parts.operations import IGNORED
 from agents.parts.recipes import Recipe
 from agents.parts.vision import vision_of
 from agents.trainer.data.corpus import Batch, Shown
+from agents.trainer.data.files import Report
 from agents.trainer.data.renderings import Bytes, Order, Renderings, caption_of, rendered
 from agents.trainer.data.scenes import CAPTIONS, FORMAT, WORDS
 from agents.trainer.data.scenes import HELD_OUT as HELD_OUT_CAPTIONS
@@ -104,11 +105,14 @@ class Pictures:
         return len(self._training.images) // self._batch
 
 
-def open_pictures(recipe: Recipe, seed: int, cache: Path) -> Pictures:
-    """Render the pictures for `recipe`, or find them in the folder `cache`. `seed` decides the order. Raises RenderingFailed, OSError."""
+def open_pictures(recipe: Recipe, seed: int, cache: Path, report: Report) -> Pictures:
+    """Render the pictures for `recipe`, or find them in the folder `cache`. `seed` decides the order.
+
+    Raises RenderingFailed, OSError, and what `report` raises.
+    """
     size = vision_of(recipe).image
-    training = rendered(Order(seed=TRAINING_SEED, count=TRAINING, size=size, held_out=False), cache)
-    held_out = rendered(Order(seed=HELD_OUT_SEED, count=HELD_OUT, size=size, held_out=True), cache)
+    training = rendered(Order(seed=TRAINING_SEED, count=TRAINING, size=size, held_out=False), cache, report)
+    held_out = rendered(Order(seed=HELD_OUT_SEED, count=HELD_OUT, size=size, held_out=True), cache, report)
     captions = [[caption_of(row) for row in each.labels] for each in (training, held_out)]
     manifest = _manifest(training, held_out)
     dataset = Dataset(

@@ -2,13 +2,17 @@
 
     python -m agents.trainer.data.render FOLDER SEED COUNT SIZE [--held-out]
 
-writes images.npy [count, size, size, 3] and labels.npy [count, 5] (bytes) and renderer.txt into FOLDER.
+writes images.npy [count, size, size, 3] and labels.npy [count, 5] (bytes) and renderer.txt into FOLDER. The process ends with its
+standard input, a pipe from whoever started it.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -165,12 +169,19 @@ def main() -> None:
         parser.add_argument(number, type=int)
     parser.add_argument("--held-out", action="store_true")
     asked = parser.parse_args()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     studio = Studio(asked.size)
     scenes = [draw(asked.seed, number, asked.held_out) for number in range(asked.count)]
     np.save(asked.folder / "images.npy", np.stack([studio.picture(scene) for scene in scenes]))
     labels = [[*scene.labels.first, scene.labels.relation, *scene.labels.second] for scene in scenes]
     np.save(asked.folder / "labels.npy", np.array(labels, np.uint8))
     (asked.folder / "renderer.txt").write_text(f"Panda3D {PandaSystem.get_version_string()} {DISPLAY}")
+
+
+def _end_with_parent() -> None:
+    """Standard input ends when who started this is gone, however it went."""
+    os.read(sys.stdin.fileno(), 1)  # not through sys.stdin, whose lock Python wants when it exits
+    os._exit(1)
 
 
 if __name__ == "__main__":

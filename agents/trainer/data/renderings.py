@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.trainer.data.alone import alone
+from agents.trainer.data.files import Progress, Report
 from agents.trainer.data.scenes import COLOURS, FORMAT, RELATIONS, SHAPES, Kind, Labels, caption
 
 PATIENCE = 300.0
 """Seconds that the renderer may take; 8,192 pictures of 32 pixels take it three."""
+POLL = 0.02
+"""Seconds between two looks at whether it is done."""
 LAST_WORDS = 500
 """Bytes of a failed renderer's messages that are repeated."""
 HEADER = 128
@@ -58,23 +63,44 @@ class Renderings:
     renderer: str
 
 
-def rendered(order: Order, cache: Path) -> Renderings:
-    """The pictures of `order`, from the cache where they are there and unchanged. Raises RenderingFailed, OSError."""
+def rendered(order: Order, cache: Path, report: Report) -> Renderings:
+    """The pictures of `order`, from the cache where they are there and unchanged.
+
+    One process at a time renders into a cache, and another waits for it. What a killed one left is removed by the next.
+    Raises RenderingFailed, OSError, and what `report` raises.
+    """
     kept = cache / order.key
-    try:
-        return _open(kept, order)
-    except (OSError, RenderingFailed):  # not there yet, or spoilt
-        shutil.rmtree(kept, ignore_errors=True)
+    if found := _kept(kept, order):
+        return found
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".rendering-") as folder:
-        made = Path(folder) / "pictures"
-        made.mkdir()
-        _render(order, made)
-        (made / "hash.txt").write_text(_hash(made))
-        _open(made, order)
-        if not kept.exists():  # another process may have been quicker
+    with alone(cache, report):
+        if found := _kept(kept, order):  # another process was quicker
+            return found
+        for remains in (kept, *cache.glob(".rendering-*")):
+            _remove(remains)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".rendering-") as folder:
+            made = Path(folder) / "pictures"
+            made.mkdir()
+            _render(order, made, report)
+            (made / "hash.txt").write_text(_hash(made))
+            _open(made, order)
             made.rename(kept)
-    return _open(kept, order)
+        return _open(kept, order)
+
+
+def _kept(folder: Path, order: Order) -> Renderings | None:
+    """What was kept; None where it is not there, or spoilt."""
+    try:
+        return _open(folder, order)
+    except (FileNotFoundError, NotADirectoryError, RenderingFailed):
+        return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def caption_of(row: Bytes) -> str:
@@ -83,23 +109,31 @@ def caption_of(row: Bytes) -> str:
     return caption(Labels(Kind(colour, shape), relation, Kind(other_colour, other_shape)))
 
 
-def _render(order: Order, folder: Path) -> None:
+def _render(order: Order, folder: Path, report: Report) -> None:
     command = [sys.executable, "-m", "agents.trainer.data.render", str(folder), *map(str, (order.seed, order.count, order.size))]
-    with tempfile.TemporaryFile() as said:
+    # Its input is a pipe that says nothing: it ends when we do, even by kill -9.
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*command, *(["--held-out"] if order.held_out else [])], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+        ) as child,
+    ):
         try:
-            done = subprocess.run(
-                [*command, *(["--held-out"] if order.held_out else [])],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                timeout=PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise RenderingFailed(f"the renderer made no {order.count} pictures in {PATIENCE:.0f} s") from error
+            _wait(child, order, report)
+        finally:
+            child.kill()
         said.seek(max(0, said.seek(0, 2) - LAST_WORDS))
-        if done.returncode:
-            raise RenderingFailed(f"the renderer ended with {done.returncode}: {said.read().decode(errors='replace').strip()}")
+        if child.returncode:
+            raise RenderingFailed(f"the renderer ended with {child.returncode}: {said.read().decode(errors='replace').strip()}")
+
+
+def _wait(child: subprocess.Popen[bytes], order: Order, report: Report) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while child.poll() is None:
+        if time.monotonic() > deadline:
+            raise RenderingFailed(f"the renderer made no {order.count} pictures in {PATIENCE:.0f} s")
+        report(Progress("rendering", 0, 0))
+        time.sleep(POLL)
 
 
 def _open(folder: Path, order: Order) -> Renderings:
