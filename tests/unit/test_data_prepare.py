@@ -81,6 +81,14 @@ def test_each_tokenizer_has_a_folder_of_its_own(folder: Path, cache: Path) -> No
     assert len(tokenizers) == len(kept(cache)) == 3
 
 
+@pytest.mark.parametrize("constant", ["prepare.HELD_OUT", "prepare.PART", "bpe.SAMPLE"])
+def test_each_way_of_preparing_has_a_folder_of_its_own(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, constant: str) -> None:
+    before = prepare(found(folder), BPE, cache, quiet).folder
+    monkeypatch.setattr(f"agents.trainer.data.{constant}", 1000)
+
+    assert prepare(found(folder), BPE, cache, quiet).folder != before
+
+
 def test_a_tokenizer_learns_from_training_text_alone(folder: Path, cache: Path) -> None:
     before = prepare(found(folder), BPE, cache, quiet)
     held_out = next(name for name in (f"x{index}" for index in itertools.count()) if _is_held_out(name))

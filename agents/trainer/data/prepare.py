@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from agents.trainer.data.alone import alone
 from agents.trainer.data.corpus import BadData
-from agents.trainer.data.documents import Document
+from agents.trainer.data.documents import PART, Document
 from agents.trainer.data.files import BLOCK, File, Files, Meter, Report
 from agents.trainer.data.shards import Part, Shard, Writer, must_have_room
-from agents.trainer.data.split import Draws, Split
+from agents.trainer.data.split import HELD_OUT, Draws, Split
 from agents.trainer.data.tokens import Bytes, Choice, Tokenizer, dtype_for, hash_of
 from bus.log.disk import make_folder, sync, sync_folder
 
@@ -139,8 +139,11 @@ def read_manifest(folder: Path) -> bytes:
 
 def _key(found: Files, choice: Choice) -> str:
     """The name of a prepared folder: a hash of all that decides what is in it."""
-    made_by = version("tokenizers") if choice.tokenizer == "bpe" else None
-    decisive = [FORMAT, found.hash, choice.tokenizer, choice.vocabulary, made_by]
+    decisive = [FORMAT, found.hash, choice.tokenizer, choice.vocabulary, HELD_OUT, PART]
+    if choice.tokenizer == "bpe":
+        from agents.trainer.data import bpe  # the library: only for who wants it
+
+        decisive += [version("tokenizers"), bpe.SAMPLE]
     return _hash(msgspec.json.encode(decisive))
 
 
