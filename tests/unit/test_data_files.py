@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,26 @@ def test_nothing_to_read_is_refused_with_its_place(tmp_path: Path) -> None:
         found(tmp_path / "missing")
     with pytest.raises(BadData, match="it is empty"):
         found(tmp_path)
+
+
+def test_a_folder_of_links_alone_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "link.txt").symlink_to("/etc/passwd")
+
+    with pytest.raises(BadData, match="has no text to train on: hidden files and symbolic links are left out"):
+        found(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_with_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = os.scandir
+
+    def closed(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("part1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    with monkeypatch.context() as patch, pytest.raises(PermissionError, match="part1"):
+        patch.setattr(os, "scandir", closed)
+        found(folder)
 
 
 def test_in_a_folder_what_is_no_text_is_left_out_with_its_reason(folder: Path) -> None:

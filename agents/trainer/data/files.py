@@ -78,7 +78,8 @@ class Meter:
 def find_files(data: str | None, report: Report) -> Files:
     """Find and hash the file or folder `data`; None is Python's own standard library. Raises BadData, OSError.
 
-    In a folder, hidden files, symbolic links and what is no UTF-8 text are left out. The hash is SHA-256 over each file's name,
+    In a folder, hidden files, symbolic links and what is no UTF-8 text are left out; what cannot be read is an error.
+    The hash is SHA-256 over each file's name,
     length and content, sorted by name: the same wherever the folder lies. Every byte is read each time: sizes and times of files can lie.
     """
     root = Path(data).expanduser() if data else Path(sysconfig.get_path("stdlib"))
@@ -95,7 +96,8 @@ def find_files(data: str | None, report: Report) -> Files:
             files.append(file)
         meter.done = expected = expected + sizes[name]  # what is no text was not read to its end
     if not files:
-        raise BadData(f"{root} has no text to train on: {refusals[0] if refusals else 'it is empty'}")
+        why = refusals[0] if refusals else "hidden files and symbolic links are left out" if any(root.iterdir()) else "it is empty"
+        raise BadData(f"{root} has no text to train on: {why}")
     return Files(root=root, files=files, refusals=refusals, hash=digest.hexdigest())
 
 
@@ -121,11 +123,16 @@ def _names(path: Path) -> list[str]:
 
 
 def _walk(folder: Path, without: tuple[str, ...] = ()) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in without]
         for path in (Path(parent, name) for name in files):
             if not path.name.startswith(".") and path.is_file() and not path.is_symlink():
                 yield path.relative_to(folder).as_posix()
+
+
+def _refuse(error: OSError) -> None:
+    """What cannot be listed would be missing from the corpus and its hash, and nobody would know."""
+    raise error
 
 
 def _read(name: str, path: Path, size: int, digest: hashlib._Hash, meter: Meter) -> tuple[File, hashlib._Hash] | str:
