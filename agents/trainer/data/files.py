@@ -79,8 +79,8 @@ def find_files(data: str | None, report: Report) -> Files:
     """Find and hash the file or folder `data`; None is Python's own standard library. Raises BadData, OSError.
 
     In a folder, hidden files, symbolic links and what is no UTF-8 text are left out; what cannot be read is an error.
-    The hash is SHA-256 over each file's name,
-    length and content, sorted by name: the same wherever the folder lies. Every byte is read each time: sizes and times of files can lie.
+    The hash is SHA-256 over each file's name, length and content, sorted by name: the same wherever the folder lies. Every byte is read
+    each time: sizes and times of files can lie.
     """
     root = Path(data).expanduser() if data else Path(sysconfig.get_path("stdlib"))
     paths = {name: root / name if root.is_dir() else root for name in (_names(root) if data else standard_library(root))}
