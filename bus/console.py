@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 import structlog
+from structlog.dev import plain_traceback
 
 WAITING_LINES = 1000
 """Lines kept while the terminal takes none (honcho stopped by Ctrl-Z); what comes above is dropped, and the next line says how many."""
@@ -72,7 +73,10 @@ def configure() -> Callable[[], None]:
     colors = on_terminal and "NO_COLOR" not in os.environ
     lines = _Lines()
     structlog.configure(
-        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False)],
+        processors=[
+            *processors,
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False, exception_formatter=plain_traceback),
+        ],
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )

@@ -184,6 +184,7 @@ class RunFiles:
         entry = CheckpointEntry(
             step=checkpoint.step,
             hash=checkpoint.hash,
+            meta_hash=checkpoint.meta_hash,
             path=checkpoint.path,
             loss=checkpoint.loss,
             heldout_loss=checkpoint.heldout_loss,

@@ -9,10 +9,15 @@ from schemas import train
 
 
 class CheckpointEntry(Struct, kw_only=True):
-    """A checkpoint as run.json lists it. `best`: with the lowest held-out loss; `kept`: its weights are still in the store."""
+    """A checkpoint as run.json lists it.
+
+    `hash` is that of its weights, `meta_hash` the one that a run starts from; `best`: with the lowest held-out loss; `kept`: its
+    weights are still in the store.
+    """
 
     step: int
     hash: str
+    meta_hash: str
     path: str
     loss: float
     heldout_loss: float | None
@@ -23,7 +28,7 @@ class CheckpointEntry(Struct, kw_only=True):
 class EnergySummary(Struct, kw_only=True):
     """What the run's steps used, where a sensor covers them; `tokens` are those of the steps that are covered.
 
-    Null joules have their `reason`. What lies between steps, as evaluations do, is not in it.
+    Null joules have their `reason`.
     """
 
     joules: float | None = None

@@ -131,10 +131,11 @@ class Trainer(Agent):
             store.path(meta.weights)  # which newer ones may have replaced
             return meta.content
         except (NotInStore, BadCheckpoint) as error:
-            raise CommandRefused("no_checkpoint", f"{error}: want the meta_hash of a train.checkpoint that was kept") from error
+            where = "want a `meta_hash` from `checkpoints` in run.json, of one that is kept (`hash` is that of its weights)"
+            raise CommandRefused("no_checkpoint", f"{error}: {where}") from error
 
     def _launch(self, planned: plan.Plan, journal: Journal | None = None) -> train.Run:
-        goes_on = ", gone on with: `bus call trainer.stop` ends it" if journal else ""
+        goes_on = " go on: `bus call trainer.stop` ends it" if journal else ""
         self.set_state("running", f"{planned.run}: {planned.hyper.steps} steps of {planned.recipe.name}{goes_on}")
         self.worker.start(planned, journal)
         return train.Run(run=planned.run)
@@ -142,6 +143,7 @@ class Trainer(Agent):
     def _hold(self, paused: bool) -> train.Run:
         run = self._run_in_progress()
         self.worker.controls.pause(paused)
+        self.log.info("the run pauses after its present step" if paused else "the run goes on", run=run.run)
         return run
 
     def _run_in_progress(self) -> train.Run:

@@ -70,7 +70,7 @@ class Run:
         """Train to the last step or until told to stop. Raises BadData, Diverged, and what tinygrad, the disk and the bus raise."""
         plan = self.plan
         self._corpus = open_corpus(plan, self.cache, self._show_reading)
-        _log.info("text read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
+        _log.info("data read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
         self._learner = self._learner_of(self._begin() if self.journal is None else self._resume(self.journal))
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
         self.energy.lap(time.time_ns())
@@ -277,7 +277,7 @@ class Run:
         )
         self.report.publish(train.EVAL, event)
         right = {} if event.accuracy is None else {"accuracy": round(event.accuracy, 3)}
-        _log.info("held-out text", loss=round(loss, 3), step=self.step, **right)
+        _log.info("held out", loss=round(loss, 3), step=self.step, **right)
 
     def _save(self) -> None:
         if self.loss is None:  # stopped before the first step: these weights were drawn, not learnt
@@ -300,6 +300,8 @@ class Run:
 
     def _end(self) -> None:
         """Keep what was learnt, and say how the run ended, or that it goes on when the agent starts again."""
+        if self._is_over and self.step and (self._heldout is None or self._heldout[0] != self.step):
+            self._evaluate()
         if self.shelf.newest is None or self.shelf.newest.step != self.step or (self._is_over and not self._has_said_final):
             self._save()
         if self._is_over:
@@ -307,6 +309,7 @@ class Run:
             self.shelf.end()
         else:
             self.report.end(train.RUN_SUSPENDED, train.RunSuspended(step=self.shelf.resumes_at))
+            _log.info(f"kept at step {self.shelf.resumes_at}: the next start goes on from there", run=self.plan.run)
             self.shelf.suspend()
 
     def _summary(self) -> train.RunCompleted:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.trainer.data.corpus import Corpus
+from bus.errors import CommandRefused
 from schemas import train
 
 Logits = Callable[[NDArray[np.int32]], NDArray[np.float32]]
@@ -26,10 +27,12 @@ def written(
 ) -> train.Sampled:
     """What the weights of `step` write behind the prompt of `request`, up to the end of a text or its length, for as long as they may.
 
-    `logits` takes what stands before the text, then the tokens [context].
+    `logits` takes what stands before the text, then the tokens [context]. Raises CommandRefused for a picture that is not there.
     """
     prompt = corpus.prompt if request.prompt is None else request.prompt
     shown = corpus.shown(request.seed if request.picture is None else request.picture)
+    if request.picture not in (None, shown.picture):
+        raise CommandRefused("bad_request", f"there is no picture {request.picture} among what is held out")
     tokens = generate(functools.partial(logits, *shown.inputs), context, corpus.encode(prompt), request.temperature, request.seed)
     taken = itertools.takewhile(lambda token: token != corpus.end and may_go_on(), itertools.islice(tokens, request.length))
     return train.Sampled(

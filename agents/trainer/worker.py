@@ -13,10 +13,13 @@ import msgspec
 import structlog
 
 from agents.parts.recipes import Recipe
+from agents.trainer.checkpoint import BadCheckpoint
 from agents.trainer.compiler import NoDevice, open_device
 from agents.trainer.controls import CheckOrder, Controls, SampleOrder
+from agents.trainer.data.corpus import BadData
+from agents.trainer.data.renderings import RenderingFailed
 from agents.trainer.energy import EnergyMeter
-from agents.trainer.errors import CrashLoop, Interrupted
+from agents.trainer.errors import CrashLoop, DataChanged, Diverged, Interrupted
 from agents.trainer.journal import Journal
 from agents.trainer.plan import Plan, Settings
 from agents.trainer.report import Publish, Report
@@ -28,6 +31,8 @@ from schemas import train
 if TYPE_CHECKING:
     from agents.trainer.loop import Run
 
+FORESEEN = (BadCheckpoint, BadData, CommandRefused, CrashLoop, DataChanged, Diverged, NoDevice, RenderingFailed)
+"""What says all in a sentence: where in our code it was found helps nobody."""
 _MESSAGE = 2000
 """Characters of an error's message that are published."""
 
@@ -144,9 +149,11 @@ class Worker:
 
             for recipe in order.recipes:
                 if not self.controls.closed:
-                    self.publish(train.RECIPE_CHECKED, check_recipe(recipe, device, self.cache, order.settings))
+                    checked = check_recipe(recipe, device, self.cache, order.settings)
+                    self.publish(train.RECIPE_CHECKED, checked)
+                    _log.info(f"{recipe.name}: {checked.reason or f'a step, with compiling, takes {checked.seconds or 0.0:.1f} s'}")
             state: AgentState = "done"
-            reason = f"{len(order.recipes)} recipes checked"
+            reason = f"{len(order.recipes)} recipes checked: artifacts/train/recipe_results.json"
         except Exception as error:  # as in _train
             _log.error("the recipes could not be checked", exc_info=error)
             state = "unavailable" if isinstance(error, NoDevice) else "degraded"
@@ -163,12 +170,13 @@ class Worker:
                 self._shelf.reopen(self._journal)
             self._run = self._prepared(plan, self._shelf, self._report)
             self._run.execute()
-            self._finish("done", "done", f"{plan.run}: {self._run.step} of {plan.hyper.steps} steps")
+            early = "" if self._run.step == plan.hyper.steps else ", and no more"
+            self._finish("done", "done", f"{plan.run}: {self._run.step} of {plan.hyper.steps} steps{early}")
         except Interrupted as interruption:
             self._end_early(self._report, self._shelf, interruption)
             self._finish("done", "done", f"{plan.run}: {interruption}")
         except Exception as error:  # whatever ends a run is an event, and the agent goes on
-            _log.error("the run failed", run=plan.run, exc_info=error)
+            _log.error("the run ends early", run=plan.run, exc_info=None if isinstance(error, FORESEEN) else error)
             reason = f"{plan.run} {self._report_failure(self._report, self._shelf, error)}: {type(error).__name__}: {error}"[:_MESSAGE]
             self._finish("failed", "unavailable" if isinstance(error, NoDevice) else "degraded", reason)
 

@@ -46,7 +46,7 @@ def test_what_fits_is_trained_for_a_step_and_what_does_not_says_why(tmp_path: Pa
         assert small.needed == needed(MICRO).on_device + small.memory.checkpoint < (small.free or 0)
         assert (large.recipe, large.fits, large.loss, large.seconds) == ("llm_13B", False, None, None)
         assert "llm_13B needs" in (large.reason or "")
-        assert harness.bus.states[-1] == ("done", "2 recipes checked")
+        assert harness.bus.states[-1] == ("done", "2 recipes checked: artifacts/train/recipe_results.json")
         await harness.stop()
 
     run(scenario())

@@ -77,7 +77,7 @@ def finished(few_pictures: None, tmp_path_factory: pytest.TempPathFactory) -> tu
         while harness.agent.worker.busy:  # noqa: ASYNC110  # the training thread sets no asyncio event
             await asyncio.sleep(0.01)
         assert not harness.bus.published(train.RUN_FAILED)
-        requests = (train.Sample(picture=9, temperature=0.0, length=4), train.Sample(prompt="a red", seed=2, length=4))
+        requests = (train.Sample(picture=1, temperature=0.0, length=4), train.Sample(prompt="a red", seed=2, length=4))
         written = [await harness.call(train.SAMPLE, request) for request in requests]
         await harness.stop()
         return harness, artifacts, written

@@ -351,3 +351,17 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, settings: Setting
 
 def test_run_names_of_one_second_differ() -> None:
     assert len({new_run_id() for _ in range(100)}) == 100
+
+
+def test_a_mistake_in_the_data_is_said_in_one_line(tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"txt": "no text"}\n')
+
+    async def scenario() -> None:
+        harness = await started(tmp_path, msgspec.structs.replace(settings, data=str(rows)))
+        await until(lambda: not worker_of(harness).busy)
+        await harness.stop()
+        assert "rows.jsonl line 1" in (harness.bus.states[-1][1] or "")
+
+    run(scenario())
+    assert "Traceback" not in "".join(capsys.readouterr())
