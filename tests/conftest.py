@@ -1,11 +1,24 @@
-"""Under CI a skipped test is a failure: there, everything that a test needs is installed."""
+"""Makes tinygrad quick to compile in tests, and a skipped test a failure under CI, where everything that a test needs is installed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+_CHECKOUT = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+_CACHE = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}-{_CHECKOUT}"
+
+# Before any test module imports tinygrad, which reads them then. Kernels stay unoptimised, and nothing is cached outside the process:
+# tinygrad's cache belongs to one thread, and every agent under test has its own.
+os.environ.setdefault("NOOPT", "1")
+os.environ.setdefault("CACHELEVEL", "0")
+os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
 
 
 @pytest.hookimpl(trylast=True)

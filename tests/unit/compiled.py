@@ -1,25 +1,11 @@
-"""Makes tinygrad quick to compile: import it before tinygrad. Kernels stay unoptimised and nothing is cached outside the test's process."""
+"""The recipes that unit tests compile, with learners and batches of them; tests/conftest.py says how tinygrad compiles."""
 
 import dataclasses
-import hashlib
-import os
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_CHECKOUT = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
-_CACHE = Path(tempfile.gettempdir()) / f"zeropoint-tests-{os.getuid()}-{_CHECKOUT}"
-
-os.environ.setdefault("NOOPT", "1")
-os.environ.setdefault("CACHELEVEL", "0")  # tinygrad's cache belongs to one thread, and every agent under test has its own
-os.environ.setdefault("XDG_CACHE_HOME", str(_CACHE))
-os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(_CACHE / "zig"))
-
-# ruff: noqa: E402  # tinygrad reads its environment when it is imported
 from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES, Recipe, Vision
 from agents.trainer.compiler import open_device
