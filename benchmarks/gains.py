@@ -1,4 +1,4 @@
-"""What each kernel in C gains on a CPU, one more at a time, beside PyTorch: `./dev bench gains`. It takes ten minutes.
+"""What each kernel in C gains on a CPU, one more at a time, beside PyTorch: `./dev bench gains`. It takes seven minutes.
 
 As in `benchmarks.train`: same weights, same text, a process for each, in turns, medians of the rounds.
 """
@@ -21,7 +21,7 @@ from benchmarks._training import OURS, PYTORCH, Entrant, Trained, environment, t
 from benchmarks.trainers.job import Job
 from benchmarks.trainers.stages import STAGES
 
-ROUNDS, SECONDS, FIRST_STEPS = 5, 3.0, 4
+ROUNDS, SECONDS, FIRST_STEPS = 3, 2.0, 4
 ON_THE_CPU = {"DEV": "CPU", "CUDA_VISIBLE_DEVICES": ""}
 
 
