@@ -36,6 +36,10 @@ class Hyperparameters(Struct, frozen=True, kw_only=True):
     precision: str = "float32"
     patience: int = 0
 
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch * self.context * self.accumulate
+
 
 class Dataset(Struct, frozen=True, kw_only=True):
     """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens and in bytes of text.

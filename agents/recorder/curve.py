@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from agents.recorder.run_files import CURVE, HELDOUT, PICTURE
 from agents.recorder.run_summary import RunSummary
+from bus.parent import end_with_input
 
 NICENESS = 10
 SIZE = (10.0, 5.6)
@@ -52,7 +52,7 @@ class Run:
 
 def main() -> None:
     os.nice(NICENESS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_input()
     failed = False
     for folder in map(Path, sys.argv[1:]):
         try:
@@ -125,7 +125,7 @@ def conclude(run: Run) -> str:
     ]
     if len(run.heldout_losses):
         parts.append(f"held-out loss {run.heldout_losses[-1]:.3f} ({run.heldout_bits[-1]:.3f} bits per byte)")
-    return "   ·   ".join((*parts, f"{_short(step * _tokens(run.summary))} tokens"))
+    return "   ·   ".join((*parts, f"{_short(step * run.summary.hyperparameters.tokens_per_step)} tokens"))
 
 
 def _draw_losses(axes: Axes, run: Run) -> None:
@@ -144,7 +144,7 @@ def _draw_axes(axes: Axes, run: Run) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    each = _tokens(run.summary)
+    each = run.summary.hyperparameters.tokens_per_step
     tokens = axes.secondary_xaxis("top", functions=(lambda step: np.multiply(step, each), lambda count: np.divide(count, each)))
     tokens.set_xlabel("tokens seen", fontsize=9, color=QUIET)
     tokens.tick_params(labelsize=8, colors=QUIET)
@@ -159,22 +159,10 @@ def _columns(path: Path, count: int) -> list[Column]:
     return list(np.array(rows, np.float64).reshape(-1, count).T)
 
 
-def _tokens(summary: RunSummary) -> int:
-    """Of a step."""
-    hyper = summary.hyperparameters
-    return hyper.batch * hyper.context * hyper.accumulate
-
-
 def _short(count: float) -> str:
     """123456 as 123k: three digits, or fewer where they say the same."""
     size, unit = next(((size, unit) for size, unit in UNITS if count >= size), (1.0, ""))
     return f"{float(f'{count / size:.3g}'):g}{unit}"
-
-
-def _end_with_parent() -> None:
-    """Standard input ends when who started this is gone, however it went."""
-    os.read(sys.stdin.fileno(), 1)  # not through sys.stdin, whose lock Python wants when it exits
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,6 @@ class RunFiles:
             path=checkpoint.path,
             loss=checkpoint.loss,
             heldout_loss=checkpoint.heldout_loss,
-            best=checkpoint.best,
         )
         self.summary.add_checkpoint(entry)
         self._write_summary()
@@ -230,11 +229,8 @@ def _link(link: Path, path: str | Path) -> None:
 
 def _cut(file: TextIO, step_of: Callable[[str], int], last: int) -> None:
     """Take away the lines of steps after `last`."""
-    file.seek(0)
-    end = file.tell()
-    while (line := file.readline()) and step_of(line) <= last:
-        end = file.tell()
-    file.seek(end)
+    file.flush()
+    file.seek(_end_before(file.buffer, step_of, last + 1))
     file.truncate()
 
 

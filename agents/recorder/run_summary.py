@@ -21,7 +21,7 @@ class CheckpointEntry(Struct, kw_only=True):
     path: str
     loss: float
     heldout_loss: float | None
-    best: bool
+    best: bool = False
     kept: bool = True
 
 

@@ -150,7 +150,7 @@ class Run:
         return train.RunResumed(
             step=self.step,
             checkpoint=loaded.kept.weights if loaded else None,
-            tokens=self.step * self._tokens_per_step,
+            tokens=self.step * self.plan.hyper.tokens_per_step,
             loss=self.loss,
             heldout_loss=self._heldout[1] if self._heldout else None,
             device=self.device,
@@ -185,14 +185,8 @@ class Run:
         return weights
 
     def _learner_of(self, state: State) -> Learner:
-        return Learner(
-            self.plan.recipe, self.plan.hyper, implementation_for(self.device, self.plan.hyper.precision, self.plan.threads), state
-        )
-
-    @property
-    def _tokens_per_step(self) -> int:
-        hyper = self.plan.hyper
-        return hyper.batch * hyper.context * hyper.accumulate
+        plan = self.plan
+        return Learner(plan.recipe, plan.hyper, implementation_for(self.device, plan.hyper.precision, plan.threads), state)
 
     @property
     def _has_stalled(self) -> bool:
@@ -236,13 +230,13 @@ class Run:
                 f"step {self.step + 1} has a loss of {loss} and gradients of norm {norm}: try a learning rate below {hyper.learning_rate}"
             )
         self.took_a_step = True
-        self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self._tokens_per_step / seconds
+        self.step, self.loss, self.tokens_per_second = self.step + 1, loss, self.plan.hyper.tokens_per_step / seconds
         self._progress.add(loss, seconds)
         self._say_step(rate, norm, seconds, energy)
         self._progress.show(self.step, loss, self.tokens_per_second)
 
     def _say_step(self, rate: float, norm: float, seconds: float, energy: Energy) -> None:
-        tokens = self._tokens_per_step
+        tokens = self.plan.hyper.tokens_per_step
         event = train.Step(
             step=self.step,
             loss=self.loss or 0.0,
@@ -320,7 +314,7 @@ class Run:
             steps=self.step,
             loss=self.loss,
             heldout_loss=self._heldout[1] if self._heldout else None,
-            tokens=self.step * self._tokens_per_step,
+            tokens=self.step * self.plan.hyper.tokens_per_step,
             seconds=self._seconds,
             checkpoint=self.shelf.newest.weights if self.shelf.newest else None,
             reason=stalled,

@@ -84,33 +84,49 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
 
     `parent` is the checkpoint that it is to start from: its recipe and kind of tokenizer are the run's.
     """
-    recipe = parent.recipe if parent else recipes_named([request.recipe or settings.recipe])[0]
+    recipe, tokenizer = _inherited(request, parent) if parent else _chosen(request, settings)
+    hyper = _hyperparameters(recipe, request, settings)
+    _check(settings)
+    data = _data(recipe, request, settings)
+    if reason := shortage(recipe, room(expected_device()), settings.accumulate > 1):
+        raise CommandRefused("no_memory", reason)
+    return Plan(
+        run=new_run_id(),
+        recipe=recipe,
+        hyper=hyper,
+        data=data,
+        tokenizer=tokenizer,
+        eval_every=settings.eval_every,
+        sample_every=settings.sample_every,
+        checkpoint_every=settings.checkpoint_every,
+        keep_checkpoints=settings.keep_checkpoints,
+        threads=settings.threads,
+        parent=request.checkpoint,
+    )
+
+
+def _inherited(request: Start, parent: Content) -> tuple[Recipe, Choice]:
+    """Recipe and tokenizer of the checkpoint that a run is to start from."""
+    recipe = parent.recipe
     asked = request.recipe or recipe.name
     _refuse_unless(asked.lower() == recipe.name.lower(), f"the checkpoint is of the recipe {recipe.name}, not {asked}")
+    return recipe, Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
+
+
+def _chosen(request: Start, settings: Settings) -> tuple[Recipe, Choice]:
+    (recipe,) = recipes_named([request.recipe or settings.recipe])
+    return _with_tokenizer(recipe, request, settings)
+
+
+def _hyperparameters(recipe: Recipe, request: Start, settings: Settings) -> Hyperparameters:
     steps = settings.steps if request.steps is None else request.steps
     seed = settings.seed if request.seed is None else request.seed
-    data = settings.data if request.data is None else request.data
     rates = (request.learning_rate, settings.learning_rate, recipe.learning_rate)
     rate = next(each for each in rates if each is not None)
     _refuse_unless(1 <= steps <= MOST_STEPS, f"steps is {steps}: want 1 to {MOST_STEPS}")
     _refuse_unless(0 <= seed < 2**63, f"seed is {seed}: want 0 to 2^63 - 1")
     _refuse_unless(math.isfinite(rate) and 0 < rate <= 1, f"learning_rate is {rate}: want more than 0 and at most 1")
-    _refuse_unless(1 <= settings.accumulate <= MOST_BATCHES, f"accumulate is {settings.accumulate}: want 1 to {MOST_BATCHES}")
-    _refuse_unless(settings.patience >= 0, f"patience is {settings.patience}: want 0 or more")
-    _refuse_unless(settings.threads is None or settings.threads >= 1, f"threads is {settings.threads}: want 1 or more")
-    _refuse_unless(settings.keep_checkpoints >= 1, f"keep_checkpoints is {settings.keep_checkpoints}: want 1 or more")
-    if recipe.vision and request.data is not None:
-        raise CommandRefused("bad_request", f"{recipe.name} renders its own pictures: leave data out")
-    if data is not None and not Path(data).expanduser().exists():
-        raise CommandRefused("no_data", f"no file or folder {Path(data).expanduser().absolute()}: give an absolute path")
-    if parent is None:
-        recipe, tokenizer = _with_tokenizer(recipe, request, settings)
-    else:
-        tokenizer = Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
-    data = None if data is None else str(Path(data).expanduser().absolute())  # wherever the appliance is started when it goes on
-    if reason := shortage(recipe, room(expected_device()), settings.accumulate > 1):
-        raise CommandRefused("no_memory", reason)
-    hyper = Hyperparameters(
+    return Hyperparameters(
         recipe=recipe.name,
         steps=steps,
         batch=recipe.batch,
@@ -128,19 +144,27 @@ def make_plan(request: Start, settings: Settings, parent: Content | None = None)
         precision=settings.precision or "auto",
         patience=settings.patience,
     )
-    return Plan(
-        run=new_run_id(),
-        recipe=recipe,
-        hyper=hyper,
-        data=data,
-        tokenizer=tokenizer,
-        eval_every=settings.eval_every,
-        sample_every=settings.sample_every,
-        checkpoint_every=settings.checkpoint_every,
-        keep_checkpoints=settings.keep_checkpoints,
-        threads=settings.threads,
-        parent=request.checkpoint,
-    )
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what only the settings say, and wrongly."""
+    _refuse_unless(1 <= settings.accumulate <= MOST_BATCHES, f"accumulate is {settings.accumulate}: want 1 to {MOST_BATCHES}")
+    _refuse_unless(settings.patience >= 0, f"patience is {settings.patience}: want 0 or more")
+    _refuse_unless(settings.threads is None or settings.threads >= 1, f"threads is {settings.threads}: want 1 or more")
+    _refuse_unless(settings.keep_checkpoints >= 1, f"keep_checkpoints is {settings.keep_checkpoints}: want 1 or more")
+
+
+def _data(recipe: Recipe, request: Start, settings: Settings) -> str | None:
+    """The absolute path of the data, so that a run finds it again wherever the appliance is started; None is the default corpus."""
+    if recipe.vision and request.data is not None:
+        raise CommandRefused("bad_request", f"{recipe.name} renders its own pictures: leave data out")
+    named = settings.data if request.data is None else request.data
+    if named is None:
+        return None
+    path = Path(named).expanduser().absolute()
+    if not path.exists():
+        raise CommandRefused("no_data", f"no file or folder {path}: give an absolute path")
+    return str(path)
 
 
 def _with_tokenizer(recipe: Recipe, request: Start, settings: Settings) -> tuple[Recipe, Choice]:

@@ -46,9 +46,10 @@ class Report:
     def publish(self, topic: Topic[T], event: T) -> bool:
         """Publish one event, unless the run has ended; whether it was published."""
         with self._lock:
-            if not self._ended:
-                self.publish_event(topic, event, run=self.run)
-            return not self._ended
+            if self._ended:
+                return False
+            self.publish_event(topic, event, run=self.run)
+            return True
 
     def end(self, topic: Topic[T], event: T) -> None:
         """Publish the run's last event; the first call wins. Gives up where another thread's event is held up by the bus."""
@@ -71,7 +72,7 @@ class Report:
         return True
 
     def silence(self) -> None:
-        """Say nothing more: the run has not begun, or another thread waits for the bus in its name."""
+        """Say nothing more of a run that has not begun."""
         self._ended = True
 
     def started(self, plan: Plan, dataset: train.Dataset, device: str) -> bool:

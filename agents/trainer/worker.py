@@ -230,14 +230,14 @@ class Worker:
 
 def _stopped(journal: Journal) -> train.RunCompleted:
     """The end of a run that was stopped while it was about to go on."""
-    newest, hyper = journal.checkpoints[-1] if journal.checkpoints else None, journal.plan.hyper
+    newest = journal.checkpoints[-1] if journal.checkpoints else None
     steps = newest.step if newest else 0
     return train.RunCompleted(
         outcome="stopped",
         steps=steps,
         loss=None,
         heldout_loss=newest.heldout_loss if newest else None,
-        tokens=steps * hyper.batch * hyper.context * hyper.accumulate,
+        tokens=steps * journal.plan.hyper.tokens_per_step,
         seconds=journal.seconds,
         checkpoint=newest.weights if newest else None,
     )

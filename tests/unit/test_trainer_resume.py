@@ -31,14 +31,6 @@ from schemas.system import ARTIFACT, REMOVED
 STEPS = 24
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("text")
-    for index in range(60):
-        (folder / f"{index}.txt").write_text(f"{index} quick brown foxes jump over {index + 1} lazy dogs.\n" * 10)
-    return folder
-
-
 @pytest.fixture
 def settings(text: Path) -> Settings:
     return Settings(recipe="micro", steps=STEPS, data=str(text), eval_every=6, sample_every=0, checkpoint_every=6)

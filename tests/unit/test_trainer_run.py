@@ -31,14 +31,6 @@ STEPS = 60
 NOTHING = Nothing()
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("text")
-    for index in range(60):
-        (folder / f"{index}.txt").write_text(f"{index} quick brown foxes jump over {index + 1} lazy dogs.\n" * 10)
-    return folder
-
-
 @pytest.fixture
 def settings(text: Path) -> Settings:
     return Settings(recipe="micro", steps=10_000, data=str(text), eval_every=0, sample_every=0, checkpoint_every=0)

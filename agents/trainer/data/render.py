@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +38,7 @@ from panda3d.core import (
 )
 
 from agents.trainer.data.scenes import COLOURS, FIELD_OF_VIEW, SHAPES, Scene, draw
+from bus.parent import end_with_input
 
 DISPLAY = "p3tinydisplay"
 PIPE = "TinyOffscreenGraphicsPipe"
@@ -169,19 +167,13 @@ def main() -> None:
         parser.add_argument(number, type=int)
     parser.add_argument("--held-out", action="store_true")
     asked = parser.parse_args()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_input()
     studio = Studio(asked.size)
     scenes = [draw(asked.seed, number, asked.held_out) for number in range(asked.count)]
     np.save(asked.folder / "images.npy", np.stack([studio.picture(scene) for scene in scenes]))
     labels = [[*scene.labels.first, scene.labels.relation, *scene.labels.second] for scene in scenes]
     np.save(asked.folder / "labels.npy", np.array(labels, np.uint8))
     (asked.folder / "renderer.txt").write_text(f"Panda3D {PandaSystem.get_version_string()} {DISPLAY}")
-
-
-def _end_with_parent() -> None:
-    """Standard input ends when who started this is gone, however it went."""
-    os.read(sys.stdin.fileno(), 1)  # not through sys.stdin, whose lock Python wants when it exits
-    os._exit(1)
 
 
 if __name__ == "__main__":
