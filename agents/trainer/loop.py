@@ -71,8 +71,9 @@ class Run:
         plan = self.plan
         self._corpus = open_corpus(plan, self.cache, self._show_reading)
         _log.info("data read", run=plan.run, files=self._corpus.dataset.files, left_out=self._corpus.skipped)
-        self._learner = self._learner_of(self._begin() if self.journal is None else self._resume(self.journal))
+        state = self._begin() if self.journal is None else self._resume(self.journal)
         _log.info("compiling the first step, which may take a minute", parameters=plan.recipe.parameters, device=self.device)
+        self._learner = self._learner_of(state)
         self.energy.lap(time.time_ns())
         try:
             while not self._has_finished and self._may_step():
