@@ -45,8 +45,9 @@ class Dataset(Struct, frozen=True, kw_only=True):
     """What a run reads: `hash` is SHA-256 over the sorted relative names and contents, sizes in tokens and in bytes of text.
 
     `bytes_per_token` is over the held-out text, `separator` the token after each document, `tokenizer_hash` the SHA-256 of the
-    tokenizer.json (null: none is needed), `manifest` that of the JSON which lists every file with its own. Of rendered pictures `files`
-    counts the pictures, and `renderer` says what made them.
+    tokenizer.json (null: none is needed), `manifest` that of the JSON which lists every file with its own, `heldout_sample` that of a
+    safetensors file with some held-out rows (null: none was kept). Of rendered pictures `files` counts the pictures, and `renderer`
+    says what made them.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Dataset(Struct, frozen=True, kw_only=True):
     tokenizer_hash: Sha256 | None = None
     manifest: Sha256 | None = None
     renderer: str | None = None
+    heldout_sample: Sha256 | None = None
 
 
 class RunStarted(Struct, frozen=True, kw_only=True):

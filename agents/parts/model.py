@@ -5,6 +5,7 @@ Names, shapes and the rotary convention are those of Hugging Face's LlamaForCaus
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from tinygrad.tensor import Tensor
 
 from agents.parts.operations import Operations, Rotary
-from agents.parts.recipes import Recipe, shapes
+from agents.parts.recipes import Recipe, rotary_angles, shapes
 
 INITIAL_SCALE = 0.02
 """Standard deviation of the initial weights, as GPT-2 and Llama start."""
@@ -34,7 +35,7 @@ def initial_weights(recipe: Recipe, seed: int) -> dict[str, NDArray[np.float32]]
 Weights = dict[str, Tensor]
 
 
-def trainable(recipe: Recipe, weights: dict[str, NDArray[np.float32]]) -> Weights:
+def trainable(recipe: Recipe, weights: Mapping[str, NDArray[np.float32]]) -> Weights:
     """Tensors of their own, which an optimiser updates in place.
 
     They are in one order, wherever they come from: it is the order in which what concerns all of them is summed up.
@@ -82,7 +83,7 @@ class Stack:
 class Llama:
     """The decoder. `weights` maps Hugging Face's names to tensors, which an optimiser updates in place."""
 
-    def __init__(self, recipe: Recipe, weights: dict[str, NDArray[np.float32]], operations: Operations) -> None:
+    def __init__(self, recipe: Recipe, weights: Mapping[str, NDArray[np.float32]], operations: Operations) -> None:
         self.recipe = recipe
         self.weights = trainable(recipe, weights)
         self._operations = operations
@@ -115,6 +116,5 @@ def decoder(recipe: Recipe, weights: Weights, operations: Operations) -> Stack:
 
 def rotary_tables(recipe: Recipe) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Cosines and sines [positions, head width] of the rotary angles (Su et al. 2021), both halves alike."""
-    frequencies = recipe.rope_base ** -(np.arange(0, recipe.head_width, 2) / recipe.head_width)
-    angles = np.tile(np.outer(np.arange(recipe.positions), frequencies), 2)
+    angles = np.tile(rotary_angles(recipe), 2)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

@@ -15,8 +15,7 @@ from tinygrad.dtype import DType, dtypes
 from tinygrad.tensor import Tensor
 from tinygrad.uop.ops import sint
 
-IGNORED = -100
-"""A target that counts for nothing in the loss, as in PyTorch."""
+from agents.parts.targets import IGNORED
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines [context, head width] of the rotary angles."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class UnknownRecipe(LookupError):
     """No recipe has this name; the message says which do."""
@@ -171,6 +174,12 @@ def _seeing(vision: Vision, decoder: int) -> dict[str, tuple[int, ...]]:
         "vision.norm.weight": (vision.width,),
         "vision.projector.weight": (decoder, vision.width),
     }
+
+
+def rotary_angles(recipe: Recipe) -> NDArray[np.float64]:
+    """The angle [positions, head width / 2] by which each pair of channels turns at each position (Su et al. 2021)."""
+    frequencies = recipe.rope_base ** -(np.arange(0, recipe.head_width, 2) / recipe.head_width)
+    return np.outer(np.arange(recipe.positions), frequencies)
 
 
 def _blocks(name: str, layers: int, width: int, ffn: int, keys: int) -> dict[str, tuple[int, ...]]:

@@ -5,20 +5,23 @@ The encoder is built as the decoder is (RMSNorm, SwiGLU, no biases), but every p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from tinygrad.dtype import dtypes
 from tinygrad.tensor import Tensor
 
 from agents.parts.model import Llama, Stack, decoder, trainable
-from agents.parts.operations import IGNORED, Operations, kept
+from agents.parts.operations import Operations, kept
 from agents.parts.recipes import Recipe, Vision
+from agents.parts.targets import IGNORED
 
 
 class Vlm:
     """The model. `weights` maps names to tensors, the text's as in Llama, which an optimiser updates in place."""
 
-    def __init__(self, recipe: Recipe, weights: dict[str, NDArray[np.float32]], operations: Operations) -> None:
+    def __init__(self, recipe: Recipe, weights: Mapping[str, NDArray[np.float32]], operations: Operations) -> None:
         self.recipe = recipe
         self.vision = vision_of(recipe)
         self.weights = trainable(recipe, weights)
@@ -74,6 +77,6 @@ def patches(images: Tensor, vision: Vision) -> Tensor:
     return kept(cut.reshape(-1, vision.patches, vision.patch_values).cast(dtypes.float32) / 127.5 - 1)
 
 
-def model_for(recipe: Recipe, weights: dict[str, NDArray[np.float32]], operations: Operations) -> Llama | Vlm:
+def model_for(recipe: Recipe, weights: Mapping[str, NDArray[np.float32]], operations: Operations) -> Llama | Vlm:
     """The model of a recipe."""
     return Vlm(recipe, weights, operations) if recipe.vision else Llama(recipe, weights, operations)

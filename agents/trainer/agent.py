@@ -7,8 +7,8 @@ import math
 from importlib.metadata import version
 from pathlib import Path
 
+from agents.parts.checkpoint import BadCheckpoint, Content, read_meta
 from agents.trainer import plan
-from agents.trainer.checkpoint import BadCheckpoint, Content, read_meta
 from agents.trainer.journal import Journal, unfinished
 from agents.trainer.worker import Worker
 from bus.agent import Agent, Bus, answers, on

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import structlog
 
+from agents.parts.checkpoint import Content
 from agents.parts.model import initial_weights
 from agents.trainer import origin
-from agents.trainer.checkpoint import Content
 from agents.trainer.controls import Controls, SampleOrder
 from agents.trainer.data.corpus import BadData, Corpus
 from agents.trainer.data.files import Progress as Reading
@@ -126,9 +126,10 @@ class Run:
         plan, dataset = self.plan, self._corpus.dataset
         if not self.report.started(plan, dataset, self.device):
             raise Interrupted("told to end before it began")
-        self.shelf.put(self._corpus.manifest(), "dataset-manifest", [dataset.hash])
+        self.shelf.put(self._corpus.manifest(), "dataset-manifest", "application/json", [dataset.hash])
         if self._corpus.tokenizer_file is not None:
-            self.shelf.put(self._corpus.tokenizer_file, "tokenizer", [dataset.hash])
+            self.shelf.put(self._corpus.tokenizer_file, "tokenizer", "application/json", [dataset.hash])
+        self._keep_sample()
         self.shelf.open(Journal(plan=plan, dataset_hash=dataset.hash, device=self.device, versions=origin.versions()))
         return State.begun(self._first_weights())
 
@@ -142,10 +143,15 @@ class Run:
         loaded = self.shelf.newest_state()
         state = State.begun(self._first_weights()) if loaded is None else self._restore(loaded)
         self.report.publish(train.RUN_RESUMED, self._resumed(loaded))
+        self._keep_sample()
         if (self.device, origin.versions()) != (journal.device, journal.versions):
             _log.warning("device or versions are not those that the run began with: its losses may differ", run=self.plan.run)
         _log.info(f"going on after step {self.step} of {self.plan.hyper.steps}", run=self.plan.run)
         return state
+
+    def _keep_sample(self) -> None:
+        """Keep some held-out rows for others to measure by, again where the run goes on: a trainer before this one kept none."""
+        self.shelf.put(self._corpus.heldout_sample, "heldout-sample", None, [self._corpus.dataset.hash])
 
     def _resumed(self, loaded: Loaded | None) -> train.RunResumed:
         return train.RunResumed(
@@ -179,7 +185,7 @@ class Run:
         if plan.parent is None:
             return initial_weights(plan.recipe, plan.hyper.seed)
         content, weights = self.shelf.load(plan.parent)
-        if content.dataset.tokenizer_hash != self._corpus.dataset.tokenizer_hash:
+        if content.dataset.tokenizer_hash not in (None, self._corpus.dataset.tokenizer_hash):  # bytes have none, nor had captions once
             raise BadData(
                 "the checkpoint has learnt another tokenizer's tokens: this data makes one of its own; train on the data it was made of"
             )

@@ -12,9 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from agents.parts.checkpoint import Content
 from agents.parts.memory import expected_device, room, shortage
 from agents.parts.recipes import RECIPES, Recipe, UnknownRecipe, recipe_named
-from agents.trainer.checkpoint import Content
 from agents.trainer.data.tokens import Choice
 from bus.errors import CommandRefused
 from schemas.train import Hyperparameters, Start
@@ -110,7 +110,7 @@ def _inherited(request: Start, parent: Content) -> tuple[Recipe, Choice]:
     recipe = parent.recipe
     asked = request.recipe or recipe.name
     _refuse_unless(asked.lower() == recipe.name.lower(), f"the checkpoint is of the recipe {recipe.name}, not {asked}")
-    return recipe, Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer_hash else Choice("bytes")
+    return recipe, Choice("bpe", recipe.vocabulary) if parent.dataset.tokenizer == "bpe" else Choice("bytes")
 
 
 def _chosen(request: Start, settings: Settings) -> tuple[Recipe, Choice]:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import structlog
 from msgspec.structs import replace
 
+from agents.parts.checkpoint import BadCheckpoint, Content
 from agents.parts.safetensors import BadSafetensors
 from agents.trainer import checkpoint, journal
-from agents.trainer.checkpoint import BadCheckpoint, Content
 from agents.trainer.journal import Journal, Kept
 from agents.trainer.report import Report
 from agents.trainer.retention import best_of, retained, superfluous
@@ -85,9 +85,9 @@ class Shelf:
         """Another run's checkpoint. Raises NotInStore, BadSafetensors, BadCheckpoint."""
         return checkpoint.load(meta_hash, self._store)
 
-    def put(self, data: bytes, kind: str, parents: list[str]) -> None:
-        """Keep a JSON file that the run is made of, and say so. Raises OSError."""
-        self.report.artifact(self._store.put(data), kind, "application/json", parents)
+    def put(self, data: bytes, kind: str, media_type: str | None, parents: list[str]) -> None:
+        """Keep a file that says what the run is made of, and say so. It stays for good. Raises OSError."""
+        self.report.artifact(self._store.put(data), kind, media_type, parents)
 
     def save(self, state: State, content: Content, seconds: float, final: bool) -> None:
         """Put a checkpoint into the store, `seconds` into the run, and let go what it makes superfluous. Raises OSError, BusError."""

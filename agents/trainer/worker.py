@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
+from agents.parts.checkpoint import BadCheckpoint
+from agents.parts.compiler import NoDevice, open_device
 from agents.parts.recipes import Recipe
-from agents.trainer.checkpoint import BadCheckpoint
-from agents.trainer.compiler import NoDevice, open_device
 from agents.trainer.controls import CheckOrder, Controls, SampleOrder
 from agents.trainer.data.corpus import BadData
 from agents.trainer.data.renderings import RenderingFailed

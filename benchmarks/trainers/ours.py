@@ -11,8 +11,8 @@ import msgspec
 from tinygrad.helpers import Context
 
 from agents.parts import safetensors
+from agents.parts.compiler import open_device
 from agents.parts.recipes import recipe_named, shapes
-from agents.trainer.compiler import open_device
 from agents.trainer.devices import implementation_for
 from agents.trainer.learner import Learner
 from agents.trainer.state import State

@@ -49,7 +49,7 @@ def our_product(size: int) -> tuple[Callable[[], SupportsFloat], str, str]:
     from tinygrad.engine.jit import TinyJit
     from tinygrad.tensor import Tensor
 
-    from agents.trainer.compiler import open_device
+    from agents.parts.compiler import open_device
     from agents.trainer.devices import implementation_for
 
     device = open_device()

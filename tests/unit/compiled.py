@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.parts.compiler import open_device
 from agents.parts.model import initial_weights
 from agents.parts.recipes import RECIPES, Recipe, Vision
-from agents.trainer.compiler import open_device
 from agents.trainer.devices import implementation_for
 from agents.trainer.implementation import Implementation
 from agents.trainer.learner import Learner

@@ -10,6 +10,7 @@ import pytest
 from corpora import CONTEXT, opened, whole, write_rows, write_texts
 from numpy.typing import NDArray
 
+from agents.parts.heldout import read
 from agents.trainer.data.corpus import EVAL_BATCHES, BadData, Corpus
 from agents.trainer.data.text import TextCorpus
 from agents.trainer.data.tokens import Choice
@@ -131,6 +132,18 @@ def test_a_short_held_out_text_is_seen_in_fewer_batches_of_the_same_shape(tmp_pa
 
     assert len(seen) == batches
     assert {array.shape for batch in seen for array in batch} == {(BATCH, CONTEXT)}
+
+
+def test_a_sample_is_the_first_of_the_held_out_rows_and_the_dataset_names_it(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "book.txt").write_text("".join(chr(33 + index * index % 90) for index in range(20 * 4000)))
+    corpus = opened(tmp_path / "book.txt", cache, batch=6)
+
+    tokens, targets = read(corpus.heldout_sample, corpus.dataset.vocabulary)
+
+    expected = [np.append(row, following[-1]) for row, following in zip(tokens, targets, strict=True)]
+    np.testing.assert_array_equal(windows(corpus)[:64], expected)
+    assert corpus.dataset.heldout_sample == hashlib.sha256(corpus.heldout_sample).hexdigest()
+    assert corpus.heldout_sample == opened(tmp_path / "book.txt", cache, batch=6, seed=1).heldout_sample
 
 
 def test_every_held_out_token_is_judged_where_the_batches_reach(tmp_path: Path, cache: Path) -> None:

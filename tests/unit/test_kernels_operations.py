@@ -5,7 +5,8 @@ import pytest
 from kernels import KERNELS, PLAIN, assert_agree, evaluated, leaf
 from tinygrad.tensor import Tensor
 
-from agents.parts.operations import IGNORED, Operations
+from agents.parts.operations import Operations
+from agents.parts.targets import IGNORED
 from agents.trainer.kernels import implementation
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
+import tokenizers
 from compiled import SEEING
 from corpora import quiet
 
-from agents.parts.operations import IGNORED
+from agents.parts.heldout import read
+from agents.parts.targets import IGNORED
 from agents.trainer.data.pictures import END, Examples, Pictures, examples_of
 from agents.trainer.data.renderings import Order, Renderings, caption_of, rendered
+from agents.trainer.data.scenes import WORDS
+from agents.trainer.data.tokens import END as END_NAME
 from bus.errors import CommandRefused
 from schemas.train import Dataset
 
@@ -58,6 +64,14 @@ def test_a_sample_is_written_to_a_held_out_picture_by_its_number(corpus: Picture
     np.testing.assert_array_equal(shown.inputs[0], next(iter(corpus.held_out_batches()))[0][3])
 
 
+def test_a_sample_shows_held_out_pictures_and_the_dataset_names_it(corpus: Pictures) -> None:
+    images, tokens, targets = read(corpus.heldout_sample, corpus.dataset.vocabulary)
+
+    assert corpus.dataset.heldout_sample == hashlib.sha256(corpus.heldout_sample).hexdigest()
+    for place, part in enumerate((images, tokens, targets)):
+        np.testing.assert_array_equal(part, np.concatenate([batch[place] for batch in corpus.held_out_batches()]))
+
+
 def test_text_comes_back_from_its_tokens_and_a_strange_word_is_named(corpus: Pictures) -> None:
     text = "a red cube left of a blue sphere"
 
@@ -66,3 +80,14 @@ def test_text_comes_back_from_its_tokens_and_a_strange_word_is_named(corpus: Pic
     assert 3 < corpus.bytes_per_token < 5
     with pytest.raises(CommandRefused, match="no caption has the word 'dog'"):
         corpus.encode("a red dog")
+
+
+def test_the_file_makes_the_same_tokens_in_the_library_that_others_use(corpus: Pictures) -> None:
+    library = tokenizers.Tokenizer.from_buffer(corpus.tokenizer_file)
+
+    for text in ("", "a red cube left of a blue sphere", " ".join(WORDS)):
+        assert library.encode(text).ids == corpus.encode(text)
+        assert library.decode(corpus.encode(text)) == text
+    assert library.id_to_token(END) == END_NAME
+    with pytest.raises(Exception, match="Missing"):
+        library.encode("a red dog")

@@ -9,8 +9,9 @@ import pytest
 from compiled import MICRO, hyperparameters
 
 from agents.parts import safetensors
+from agents.parts.checkpoint import BadCheckpoint, Content
 from agents.parts.model import initial_weights
-from agents.trainer.checkpoint import BadCheckpoint, Content, Saved, load, load_state, save
+from agents.trainer.checkpoint import Saved, load, load_state, save
 from agents.trainer.state import State
 from bus.store import NotInStore, Store
 from schemas.train import Dataset

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from compiled import DEVICE, MICRO
 
+from agents.parts.compiler import NoDevice
 from agents.parts.memory import needed
 from agents.parts.recipes import RECIPES
 from agents.trainer import checks, worker
 from agents.trainer.agent import Trainer
-from agents.trainer.compiler import NoDevice
 from agents.trainer.plan import Settings
 from bus.errors import CommandRefused
 from bus.testing import Harness, run

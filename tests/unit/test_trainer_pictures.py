@@ -18,11 +18,13 @@ from agents.trainer.agent import Trainer
 from agents.trainer.checkpoint import load
 from agents.trainer.data import pictures
 from agents.trainer.data.scenes import CAPTIONS
-from agents.trainer.plan import Settings
+from agents.trainer.data.tokens import Choice
+from agents.trainer.plan import Settings, make_plan
 from bus.errors import CommandRefused
 from bus.store import Store
 from bus.testing import Harness, run
 from schemas import train
+from schemas.system import ARTIFACT
 
 STEPS = 4
 LEARNING = """
@@ -30,7 +32,7 @@ import sys
 from pathlib import Path
 from agents.parts.model import initial_weights
 from agents.parts.recipes import Recipe, Vision
-from agents.trainer.compiler import open_device
+from agents.parts.compiler import open_device
 from agents.trainer.plan import Settings, make_plan
 from schemas.train import Start
 
@@ -128,6 +130,25 @@ def test_the_checkpoint_holds_the_encoder_and_comes_back(finished: Finished) -> 
     assert content.recipe == SEEING
     assert {name: array.shape for name, array in weights.items()} == shapes(SEEING)
     assert "vision.projector.weight" in weights
+
+
+def test_the_words_of_the_captions_are_kept_with_it(finished: Finished) -> None:
+    harness, artifacts, _ = finished
+    content, _ = load(harness.bus.published(train.CHECKPOINT)[-1].meta_hash, Store(artifacts))
+
+    kept = [artifact.hash for artifact in harness.bus.published(ARTIFACT) if artifact.kind == "tokenizer"]
+
+    assert kept == [content.dataset.tokenizer_hash]
+    assert b'"sphere"' in Store(artifacts).read(kept[0])
+
+
+def test_a_run_can_start_from_it(finished: Finished) -> None:
+    harness, artifacts, _ = finished
+    content, _ = load(harness.bus.published(train.CHECKPOINT)[-1].meta_hash, Store(artifacts))
+
+    plan = make_plan(train.Start(), Settings(), content)
+
+    assert (plan.recipe, plan.tokenizer) == (SEEING, Choice("bytes"))
 
 
 @pytest.mark.slow

@@ -12,9 +12,9 @@ import pytest
 from compiled import MICRO, batch, hyperparameters, learner
 from test_trainer_run import NOTHING, refusal, started, until, worker_of
 
+from agents.parts.compiler import NoDevice
 from agents.trainer import journal, loop, worker
 from agents.trainer.checkpoint import load
-from agents.trainer.compiler import NoDevice
 from agents.trainer.data.files import Progress as Reading
 from agents.trainer.journal import Journal, Kept
 from agents.trainer.learner import Learner
@@ -203,6 +203,29 @@ def test_what_hinders_a_run_from_going_on_does_not_end_it(tmp_path: Path, settin
             assert harness.bus.published(train.RUN_FAILED) == []
         assert "bring it back, or begin a new run" in (changed.bus.states[-1][1] or "")
         assert again.bus.published(train.STEP)[0].step == step + 1
+
+    run(scenario())
+
+
+def test_a_run_that_a_trainer_before_began_goes_on_and_then_has_a_sample_of_what_is_held_out(tmp_path: Path, settings: Settings) -> None:
+    endless = msgspec.structs.replace(settings, steps=10_000)
+
+    async def scenario() -> None:
+        first = await started(tmp_path, endless)
+        await until(lambda: first.bus.published(train.STEP))
+        await first.stop()
+        sample = first.bus.published(train.RUN_STARTED)[0].dataset.heldout_sample or ""
+        Store(tmp_path).remove(sample)
+
+        second = await started(tmp_path, endless)
+        await until(lambda: second.bus.published(train.CHECKPOINT))
+        await second.stop()
+
+        content, _ = load(second.bus.published(train.CHECKPOINT)[-1].meta_hash, Store(tmp_path))
+        assert len(second.bus.published(train.RUN_RESUMED)) == 1
+        assert content.dataset.heldout_sample == sample
+        assert [each.hash for each in second.bus.published(ARTIFACT) if each.kind == "heldout-sample"] == [sample]
+        assert Store(tmp_path).path(sample)
 
     run(scenario())
 
@@ -420,7 +443,8 @@ def test_the_last_checkpoints_stay_and_the_best_and_the_rest_leaves_the_store(tm
     assert {each.hash for each in bus.published(ARTIFACT)} - removed == {
         path.name for path in (tmp_path / "store").rglob("*") if path.is_file()
     }
-    assert load(checkpoints[-1].meta_hash, store)
+    content, _ = load(checkpoints[-1].meta_hash, store)
+    assert store.path(content.dataset.heldout_sample or "")
 
 
 def test_what_another_run_keeps_stays(tmp_path: Path, settings: Settings) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from compiled import DEVICE, MICRO, batch, hyperparameters, learner
 
+from agents.parts.compiler import NoDevice
+from agents.parts.heldout import read
 from agents.trainer import worker
 from agents.trainer.agent import Trainer
 from agents.trainer.checkpoint import load
-from agents.trainer.compiler import NoDevice
 from agents.trainer.learner import Learner
 from agents.trainer.plan import Settings, new_run_id
 from bus.errors import CommandRefused
@@ -134,6 +135,18 @@ def test_every_file_is_announced_with_what_it_was_made_from(finished: tuple[Harn
     for checkpoint in bus.published(train.CHECKPOINT):
         assert artifacts[checkpoint.hash].kind == "checkpoint"
         assert artifacts[checkpoint.meta_hash].parents == [checkpoint.hash]
+
+
+def test_others_find_a_sample_of_what_is_held_out_by_the_checkpoint(finished: tuple[Harness, Path]) -> None:
+    bus, artifacts = finished[0].bus, finished[1]
+    dataset = load(bus.published(train.CHECKPOINT)[-1].meta_hash, Store(artifacts))[0].dataset
+
+    (announced,) = [artifact for artifact in bus.published(ARTIFACT) if artifact.kind == "heldout-sample"]
+
+    assert (announced.hash, announced.parents) == (dataset.heldout_sample, [dataset.hash])
+    assert bus.published(train.RUN_STARTED)[0].dataset == dataset
+    tokens, targets = read(Store(artifacts).read(announced.hash), dataset.vocabulary)
+    assert tokens.shape == targets.shape == (len(tokens), MICRO.context)
 
 
 def test_a_step_says_its_own_rate_and_no_energy_where_no_sensor_is(finished: tuple[Harness, Path]) -> None:

@@ -10,8 +10,9 @@ from test_model import Array, block_reference, llama_reference, norm_reference
 from tinygrad.tensor import Tensor
 
 from agents.parts.model import Llama, initial_weights
-from agents.parts.operations import IGNORED, plain
+from agents.parts.operations import plain
 from agents.parts.recipes import Recipe, Vision
+from agents.parts.targets import IGNORED
 from agents.parts.vision import Vlm, model_for, patches, vision_of
 
 Weights = dict[str, NDArray[np.float32]]

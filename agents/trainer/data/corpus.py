@@ -80,5 +80,9 @@ class Corpus(Protocol):
     def shown(self, number: int) -> Shown:
         """What stands before the prompt of a sample, by a number."""
 
+    @property
+    def heldout_sample(self) -> bytes:
+        """The first of the held-out rows, as agents/parts/heldout.py writes them."""
+
     def manifest(self) -> bytes:
         """Every file that was read with its size and SHA-256, as JSON; the same bytes for the same files."""

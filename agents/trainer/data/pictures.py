@@ -9,16 +9,19 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from agents.parts.operations import IGNORED
+from agents.parts import heldout
 from agents.parts.recipes import Recipe
+from agents.parts.targets import IGNORED
 from agents.parts.vision import vision_of
 from agents.trainer.data.corpus import Batch, Shown
 from agents.trainer.data.files import Report
 from agents.trainer.data.renderings import Bytes, Order, Renderings, caption_of, rendered
 from agents.trainer.data.scenes import CAPTIONS, FORMAT, WORDS
 from agents.trainer.data.scenes import HELD_OUT as HELD_OUT_CAPTIONS
+from agents.trainer.data.words import END, TOKENS, tokenizer_file
 from bus.errors import CommandRefused
 from schemas.train import Dataset
 
@@ -26,10 +29,6 @@ TRAINING, HELD_OUT = 8192, 512
 """Pictures of each set."""
 TRAINING_SEED, HELD_OUT_SEED = 1, 2
 """Of the scenes: every run learns from the same ones, in the order of its own seed."""
-TOKENS = {word: token for token, word in enumerate(WORDS, start=1)}
-"""A token is a word: of the bytes of a caption most say nothing new."""
-END = 0
-"""The token before a caption and behind it."""
 
 Tokens = NDArray[np.int32]
 
@@ -57,12 +56,13 @@ class Pictures:
     def __init__(
         self, training: Examples, held_out: Examples, captions: Sequence[str], dataset: Dataset, manifest: bytes, batch: int, seed: int
     ) -> None:
-        self.dataset = dataset
         self._training, self._held_out = training, held_out
         self._captions = captions
         self._manifest = manifest
         self._batch, self._seed = batch, seed
         self.bytes_per_token = sum(len(text) for text in captions) / _size(captions)
+        self.heldout_sample = b"".join(heldout.write(self.held_out_batches()))
+        self.dataset = replace(dataset, heldout_sample=hashlib.sha256(self.heldout_sample).hexdigest())
 
     def training_batch(self, index: int) -> Batch:
         """Every picture once in an epoch, each epoch in another order."""
@@ -97,8 +97,7 @@ class Pictures:
 
     @property
     def tokenizer_file(self) -> bytes | None:
-        """None: the words are in agents/trainer/data/scenes.py."""
-        return None
+        return tokenizer_file()
 
     @property
     def _batches(self) -> int:
@@ -126,6 +125,8 @@ def open_pictures(recipe: Recipe, seed: int, cache: Path, report: Report) -> Pic
         split=f"by scene: another seed, and one caption in {HELD_OUT_CAPTIONS} only there",
         renderer=training.renderer,
         bytes_per_token=sum(map(len, captions[1])) / _size(captions[1]),
+        separator=END,
+        tokenizer_hash=hashlib.sha256(tokenizer_file()).hexdigest(),
         manifest=hashlib.sha256(manifest).hexdigest(),
     )
     sets = [examples_of(each.images, texts, recipe.context) for each, texts in zip((training, held_out), captions, strict=True)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.parts import heldout
 from agents.trainer.data.corpus import EVAL_BATCHES, BadData, Batch, Shown
 from agents.trainer.data.files import Report, find_files
 from agents.trainer.data.order import rows_at
@@ -36,6 +38,7 @@ class TextCorpus:
                 raise BadData(f"{path} has {len(tokens)} tokens of {part} text: a context of {context} needs more than that")
         self._manifest = read_manifest(prepared.folder)
         self.bytes_per_token = index.held_out.bytes / index.held_out.tokens
+        self.heldout_sample = b"".join(heldout.write(self.held_out_batches()))
         self.dataset = Dataset(
             path=str(path),
             hash=index.hash,
@@ -52,6 +55,7 @@ class TextCorpus:
             separator=index.separator,
             tokenizer_hash=index.tokenizer_hash,
             manifest=index.manifest,
+            heldout_sample=hashlib.sha256(self.heldout_sample).hexdigest(),
         )
 
     @property

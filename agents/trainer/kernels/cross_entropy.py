@@ -6,7 +6,7 @@ from math import prod
 
 from tinygrad.tensor import Tensor
 
-from agents.parts.operations import IGNORED
+from agents.parts.targets import IGNORED
 from agents.trainer.kernels.pool import Pool
 from agents.trainer.kernels.program import Define, Program, as_integers, demand, empty, run, sizes
 

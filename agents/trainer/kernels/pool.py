@@ -15,7 +15,7 @@ from pathlib import Path
 from tinygrad.dtype import dtypes
 from tinygrad.tensor import Tensor
 
-from agents.trainer.compiler import cache_folder
+from agents.parts.compiler import cache_folder
 from agents.trainer.kernels.text import text_of
 
 _FLAGS = ("-O2", "-std=c11", "-shared", "-fPIC", "-pthread")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.trainer import compiler
-from agents.trainer.compiler import choose_compiler
+from agents.parts import compiler
+from agents.parts.compiler import choose_compiler
 
 
 def program(path: Path, body: str) -> str:
@@ -62,7 +62,7 @@ def test_without_any_compiler_there_is_none(tmp_path: Path, monkeypatch: pytest.
 
 def failure(**environ: str) -> str:
     """What open_device says in a fresh process."""
-    script = "from agents.trainer.compiler import NoDevice, open_device\ntry: open_device()\nexcept NoDevice as error: print(error)"
+    script = "from agents.parts.compiler import NoDevice, open_device\ntry: open_device()\nexcept NoDevice as error: print(error)"
     settings = {**os.environ, "DEV": "CPU", **environ}
     asked = subprocess.run([sys.executable, "-c", script], env=settings, capture_output=True, text=True, timeout=100, check=True)
     return asked.stdout
