@@ -53,7 +53,7 @@ class Store:
         make_folder(root)
         with _temporary(root) as (file, name):
             digest, size = _copy(source, file)
-            stored = Stored(digest, size, _relative(digest))
+            stored = Stored(digest, size, path_of(digest))
             target = self._artifacts / stored.path
             make_folder(target.parent)
             if not _holds(target, stored):
@@ -63,7 +63,7 @@ class Store:
 
     def path(self, digest: str) -> Path:
         """Where the file with this SHA-256 lies. Raises NotInStore."""
-        path = self._artifacts / _relative(digest) if _HASH.fullmatch(digest) else None
+        path = self._artifacts / path_of(digest) if _HASH.fullmatch(digest) else None
         if path is None or not path.is_file():
             raise NotInStore(f"nothing in {self._artifacts / FOLDER} has the hash {digest!r}")
         return path
@@ -80,7 +80,8 @@ class Store:
         self.path(digest).unlink(missing_ok=True)
 
 
-def _relative(digest: str) -> str:
+def path_of(digest: str) -> str:
+    """Where a file with this SHA-256 lies, relative to `artifacts/`."""
     return f"{FOLDER}/{digest[:2]}/{digest}"
 
 

@@ -8,7 +8,7 @@ from bus.topic import ArtifactPath, Command, Name, Nothing, Sha256, Topic
 
 
 class Artifact(Struct, frozen=True, kw_only=True):
-    """A file in the store. `hash` is its SHA-256, `size` in bytes, `path` relative to `artifacts/`.
+    """A file in the store, or one that must lie elsewhere. `hash` is its SHA-256, `size` in bytes, `path` relative to `artifacts/`.
 
     `parents` are the hashes of what it was made from.
     """
@@ -22,11 +22,15 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
 
 class Removed(Struct, frozen=True, kw_only=True):
-    """A file leaves the store: nothing needs its content any more. What was made from it keeps its lineage."""
+    """A file leaves the store, or the `path` below `artifacts/` where it lies (null: the store): nothing needs it there any more.
+
+    What was made from it keeps its lineage.
+    """
 
     hash: Sha256
     kind: str
     reason: str
+    path: ArtifactPath | None = None
 
 
 class Gap(Struct, frozen=True, kw_only=True):

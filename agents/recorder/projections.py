@@ -11,6 +11,9 @@ import structlog
 
 from agents.recorder.drawing import draw
 from agents.recorder.expired import has_expired
+from agents.recorder.exports import TOPICS as EXPORTED
+from agents.recorder.exports import Exports
+from agents.recorder.links import point
 from agents.recorder.recipe_results import TOPIC as RECIPE_CHECKED
 from agents.recorder.recipe_results import RecipeResults
 from agents.recorder.run_files import CURVE, HELDOUT, PICTURE, POWER, RunFiles
@@ -164,6 +167,7 @@ class Projector:
         self._on_damage = on_damage
         self._projection = Projection(artifacts)
         self._recipes = RecipeResults(artifacts)
+        self._exports = Exports(artifacts)
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -231,6 +235,7 @@ class Projector:
                 self._cursor = self._advance(end)
             self._projection.flush()
             self._recipes.catch_up(self._log, self._on_damage)
+            self._exports.catch_up(self._log, end, self._on_damage)
             finished, self._projection.finished = self._projection.finished, []
             undrawn, self._projection.undrawn = self._projection.undrawn, set()
         for folder in undrawn:
@@ -276,6 +281,7 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
             folders[projection.newest] = artifacts / "runs" / projection.newest
     projection.close()
     RecipeResults(artifacts).add(read_folder(artifacts / "log", topics=[RECIPE_CHECKED.name], on_damage=say_damage))
+    Exports(artifacts, run).add(read_folder(artifacts / "log", topics=list(EXPORTED), on_damage=say_damage))
     if run is not None and run not in folders:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
@@ -288,9 +294,4 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
 def link_newest(artifacts: Path, run: str) -> None:
     """Point the fixed paths at this run's files."""
     for fixed, name in LINKS.items():
-        link = artifacts / fixed
-        link.parent.mkdir(parents=True, exist_ok=True)
-        temporary = link.with_name(f".{link.name}.new")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(Path("..") / "runs" / run / name)
-        temporary.replace(link)
+        point(artifacts / fixed, Path("..", "runs", run, name))

@@ -194,7 +194,7 @@ class RunFiles:
 
     def _drop_checkpoint(self, removed: system.Removed) -> None:
         for entry in self.summary.checkpoints:
-            if entry.hash == removed.hash:
+            if entry.hash == removed.hash and removed.path in (None, entry.path):
                 entry.kept = False
                 self._link_to(entry.step, CHECKPOINT_SUFFIXES[0]).unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from bus.log.log import Log
 from bus.subscriber import Received
 from bus.topic import Delivery, Topic
 from bus.wire import Envelope, encode_data
-from schemas import catalogue, power, train
+from schemas import catalogue, export, power, train
 
 _times = itertools.count(1_000_000_000, 1_000_000)
 
@@ -90,6 +90,35 @@ def checkpoint_data(step: int) -> train.Checkpoint:
 
 def completed_data(steps: int) -> train.RunCompleted:
     return train.RunCompleted(outcome="finished", steps=steps, loss=1.5, heldout_loss=1.6, tokens=48, seconds=1.5, checkpoint=HASH)
+
+
+def export_started(name: str = "micro-float32", checkpoint: str = HASH) -> export.Started:
+    return export.Started(export=name, recipe="micro", checkpoint=checkpoint, step=3, precision="float32", bytes=100)
+
+
+def export_parity(name: str = "micro-float32", checkpoint: str = HASH, passed: bool = True) -> export.Parity:
+    agreement = export.Agreement(
+        backend="onnxruntime", reads="onnx", version="1.32.0", max_abs=1e-6, mean_abs=1e-7, kl=0, top1=1, cached=True
+    )
+    gate = export.Gate(measure="top1", limit=0.99, worst=1.0 if passed else 0.5, backend="onnxruntime", passed=passed)
+    return export.Parity(
+        export=name, recipe="micro", checkpoint=checkpoint, step=3, precision="float32", reference="tinygrad", prompts=4, length=16,
+        continued=8, seed=0, heldout_tokens=512, perplexity=12.5, agreements=[agreement], rounding=None, gates=[gate], passed=passed,
+    )  # fmt: skip
+
+
+def export_completed(name: str = "micro-float32", checkpoint: str = HASH, parity: str | None = None) -> export.Completed:
+    folder = f"train/models/exports/{name}"
+    return export.Completed(
+        export=name, recipe="micro", checkpoint=checkpoint, step=3, precision="float32", folder=folder, model=f"{folder}/model.onnx",
+        bytes=100, seconds=1.0, peak_memory=1000, parity=parity,
+    )  # fmt: skip
+
+
+def export_failed(name: str = "micro-float32", checkpoint: str = HASH, kept: str | None = None) -> export.Failed:
+    return export.Failed(
+        export=name, recipe="micro", checkpoint=checkpoint, precision="float32", error="NoSpace", message="the disk is full", kept=kept
+    )
 
 
 def power_data(watts: float | None = None) -> power.Sample:

@@ -153,6 +153,18 @@ def test_a_checkpoint_that_left_the_store_is_listed_without_a_link(tmp_path: Pat
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-000003.json"]
 
 
+def test_a_checkpoint_stays_where_an_equal_file_leaves_another_place(tmp_path: Path, recording: Recording) -> None:
+    recording.add(train.RUN_STARTED, STARTED, run="r1")
+    recording.add(train.CHECKPOINT, checkpoint_data(3), run="r1")
+    elsewhere = system.Removed(hash=HASH, kind="huggingface", reason="newer ones", path="train/models/exports/x/model.safetensors")
+    recording.add(system.REMOVED, elsewhere, run="r1")
+
+    (folder,) = project(tmp_path)
+
+    assert json.loads((folder / "run.json").read_text())["checkpoints"][0]["kept"] is True
+    assert (folder / "checkpoints" / "step-000003.safetensors").is_symlink()
+
+
 def test_a_runs_energy_is_that_of_its_steps_or_has_its_reason(tmp_path: Path, recording: Recording) -> None:
     recording.add(train.RUN_STARTED, STARTED, run="r1")
     recording.add(train.STEP, msgspec.structs.replace(step_data(1), energy_reason="no reading covers it"), run="r1")

@@ -104,7 +104,7 @@ def test_a_description_of_another_step_is_found(recorded: Recorded) -> None:
 
 
 def test_an_artifact_with_unknown_parents_is_found_and_one_made_of_a_dataset_holds(recorded: Recorded) -> None:
-    recorded.add_artifact(b"exported", "onnx", ["cd" * 32])
+    recorded.add_artifact(b"rendered", "picture", ["cd" * 32])
     recorded.add_artifact(b"tokens", "tokens", [STARTED.dataset.hash])
 
     (finding,) = recorded.findings()
@@ -114,14 +114,14 @@ def test_an_artifact_with_unknown_parents_is_found_and_one_made_of_a_dataset_hol
 def test_two_events_of_one_hash_that_contradict_each_other_are_found(recorded: Recorded) -> None:
     stored = Store(recorded.artifacts).put(b"x")
     for size in (1, 1, 2):
-        recorded.add(system.ARTIFACT, system.Artifact(hash=stored.hash, size=size, kind="onnx", path=stored.path))
+        recorded.add(system.ARTIFACT, system.Artifact(hash=stored.hash, size=size, kind="picture", path=stored.path))
 
     (finding,) = recorded.findings()
     assert (finding.kind, finding.where) == ("unexplained", "trainer/artifact.created/1/4")
 
 
 def test_a_link_in_the_place_of_an_artifact_is_found(recorded: Recorded, tmp_path: Path) -> None:
-    digest = recorded.add_artifact(b"x", "onnx")
+    digest = recorded.add_artifact(b"x", "picture")
     path = tmp_path / "store" / digest[:2] / digest
     (tmp_path / "elsewhere").write_bytes(b"x")
     path.unlink()
@@ -145,7 +145,7 @@ def test_an_artifact_that_left_the_store_with_an_event_is_not_missed_until_it_is
 
 def test_a_replayed_artifact_explains_nothing(recorded: Recorded, tmp_path: Path) -> None:
     stored = Store(tmp_path).put(b"x")
-    artifact = system.Artifact(hash=stored.hash, size=stored.size, kind="onnx", path=stored.path)
+    artifact = system.Artifact(hash=stored.hash, size=stored.size, kind="picture", path=stored.path)
     recorded.add(system.ARTIFACT, artifact, replay=True)
 
     (finding,) = recorded.findings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,33 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from bus.cli.verify.exports import KINDS as EXPORTED
+from bus.cli.verify.exports import Exports
 from bus.cli.verify.finding import Finding
 from bus.errors import CorruptFrame
 from bus.event import Event
-from bus.store import FOLDER
+from bus.store import FOLDER, path_of
 from bus.topic import Topic
 from bus.wire import Envelope, to_event
-from schemas import system, train
+from schemas import export, system, train
 
 READS: dict[str, Topic[Any]] = {
     topic.name: topic
-    for topic in (system.ARTIFACT, system.REMOVED, train.RUN_STARTED, train.CHECKPOINT, train.RUN_COMPLETED, train.RUN_FAILED)
+    for topic in (
+        system.ARTIFACT,
+        system.REMOVED,
+        train.RUN_STARTED,
+        train.CHECKPOINT,
+        train.RUN_COMPLETED,
+        train.RUN_FAILED,
+        export.STARTED,
+        export.PARITY,
+        export.COMPLETED,
+    )
 }
 """What lineage is told by."""
+Place = tuple[str, str]
+"""An artifact's hash, and where it lies: in the store once, outside of it as often as somebody needs it."""
 _META_LIMIT = 1 << 20  # bytes of a checkpoint's JSON that are parsed at most
 _AGAIN = "take it from a copy of the store, or make it again and let this one go"
 
@@ -42,24 +56,26 @@ class _Meta(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What may be a parent, and for the kinds that an event must name, the hashes that are named."""
+    """Every artifact's hash; what may be a parent, each with its own parents; for the kinds that an event must name, those named."""
 
-    parents: set[str]
+    hashes: set[str]
+    parents: dict[str, list[str]]
     named: dict[str, set[str]]
 
 
 @dataclass
 class Lineage:
-    """What the log says of artifacts and runs. It grows with them, not with the log."""
+    """What the log says of artifacts, runs and exports. It grows with them, not with the log."""
 
-    artifacts: dict[str, Event[system.Artifact]] = field(default_factory=dict)
+    artifacts: dict[Place, Event[system.Artifact]] = field(default_factory=dict)
     checkpoints: list[Event[train.Checkpoint]] = field(default_factory=list)
     runs: dict[str, Event[train.RunStarted]] = field(default_factory=dict)
     ends: dict[str, Event[train.RunCompleted] | Event[train.RunFailed]] = field(default_factory=dict)
+    exports: Exports = field(default_factory=Exports)
     undecodable: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    removed: set[str] = field(default_factory=set)
+    broken: set[Place] = field(default_factory=set)
+    removed: set[Place] = field(default_factory=set)
 
     def take(self, topic: str, envelope: Envelope) -> None:
         """One event of READS that is no replay."""
@@ -72,43 +88,52 @@ class Lineage:
             case system.Artifact():
                 self._take_artifact(event)
             case system.Removed():
-                self.removed.add(event.data.hash)
+                self.removed.add((event.data.hash, event.data.path or path_of(event.data.hash)))
             case train.Checkpoint():
                 self.checkpoints.append(event)
             case train.RunStarted():
                 self.runs.setdefault(event.run or "", event)
             case train.RunCompleted() | train.RunFailed():
                 self.ends[event.run or ""] = event
+            case export.Started() | export.Parity() | export.Completed():
+                self.exports.take(event)
 
     def _take_artifact(self, event: Event[system.Artifact]) -> None:
-        """Equal bytes may be made more than once, but only in one place and of one size."""
-        self.removed.discard(event.data.hash)
-        known = self.artifacts.setdefault(event.data.hash, event)
-        if (known.data.size, known.data.path) != (event.data.size, event.data.path):
+        """Equal bytes may be made more than once, but only of one size."""
+        place = event.data.hash, event.data.path
+        self.removed.discard(place)
+        known = self.artifacts.setdefault(place, event)
+        if known.data.size != event.data.size:
             self.contradictions.append(event.id)
 
     def findings(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
-        """What does not hold of the artifacts below `folder`, whose store has the files `stored`. `broken` has the hashes afterwards."""
+        """What does not hold of the artifacts below `folder`, whose store has the files `stored`. `broken` has the places afterwards."""
         for event_id in self.undecodable:
             yield Finding(kind="unreadable", where=event_id, what="its data is not what the topic says", mend="find out who published it")
         for event_id in self.contradictions:
-            what = "it names another size or path than an earlier artifact.created of the same hash"
+            what = "it names another size than an earlier artifact.created of the same hash"
             yield Finding(kind="unexplained", where=event_id, what=what, mend="find out who published it")
         made = self._made()
-        for event in self.artifacts.values():
-            found = [] if event.data.hash in self.removed else _file(folder, event.data)
-            for finding in (*found, *_origin(event.data, made)):
-                self.broken.add(event.data.hash)
+        for place, event in self.artifacts.items():
+            found = [] if place in self.removed else _file(folder, event.data)
+            exported = self.exports.checkpoints.get(event.run or "", set())
+            for finding in (*found, *_origin(event.data, made, exported)):
+                self.broken.add(place)
                 yield finding
         for checkpoint in self.checkpoints:
             yield from self._checkpoint(folder, checkpoint)
         for run, end in self.ends.items():
-            yield from self._end(run, end)
+            yield from self._end(run, end, made)
+        yield from self.exports.findings({(each.run or "", each.data.hash) for each in self.checkpoints}, made.hashes)
         yield from self._strangers(folder, stored)
 
     def _made(self) -> _Made:
+        parents: dict[str, list[str]] = {run.data.dataset.hash: [] for run in self.runs.values()}
+        for event in self.artifacts.values():
+            parents.setdefault(event.data.hash, []).extend(event.data.parents)
         return _Made(
-            parents=self.artifacts.keys() | {run.data.dataset.hash for run in self.runs.values()},
+            hashes={digest for digest, _ in self.artifacts},
+            parents=parents,
             named={
                 "checkpoint": {each.data.hash for each in self.checkpoints},
                 "checkpoint-meta": {each.data.meta_hash for each in self.checkpoints},
@@ -122,23 +147,23 @@ class Lineage:
         if (event.run or "") not in self.runs:
             yield _rootless(event.id, f"is of the run {event.run or '(none)'}")
         for digest, path in ((checkpoint.hash, checkpoint.path), (checkpoint.meta_hash, checkpoint.meta_path)):
-            if digest not in self.artifacts or self.artifacts[digest].data.path != path:
+            if (digest, path) not in self.artifacts:
                 yield Finding(kind="unexplained", where=event.id, what=f"no artifact.created has its {digest} at {path}", mend=_AGAIN)
-        meta = self.artifacts.get(checkpoint.meta_hash)
-        if meta is None or checkpoint.meta_hash in self.broken:
+        meta = checkpoint.meta_hash, checkpoint.meta_path
+        if meta not in self.artifacts or meta in self.broken:
             return
-        found = _meta(folder / meta.data.path)
+        found = _meta(folder / checkpoint.meta_path)
         if found is None or (found.weights, found.content.step, found.content.run) != (checkpoint.hash, checkpoint.step, event.run):
             what = f"it does not describe step {checkpoint.step} of {event.run} with the weights {checkpoint.hash}"
-            yield Finding(kind="unexplained", where=meta.data.path, what=what, mend=_AGAIN)
+            yield Finding(kind="unexplained", where=checkpoint.meta_path, what=what, mend=_AGAIN)
 
-    def _end(self, run: str, event: Event[train.RunCompleted] | Event[train.RunFailed]) -> Iterator[Finding]:
+    def _end(self, run: str, event: Event[train.RunCompleted] | Event[train.RunFailed], made: _Made) -> Iterator[Finding]:
         """Whether a run that ended began, and left the weights that it names. One may fail before it begins: there is no such data."""
         if run not in self.runs and not (isinstance(event.data, train.RunFailed) and event.data.step == 0):
             yield _rootless(event.id, f"ends the run {run or '(none)'}")
-        if isinstance(event.data, train.RunCompleted) and event.data.checkpoint not in (None, *self.artifacts):
-            what = f"no artifact.created has its checkpoint {event.data.checkpoint}"
-            yield Finding(kind="unexplained", where=event.id, what=what, mend=_AGAIN)
+        weights = event.data.checkpoint if isinstance(event.data, train.RunCompleted) else None
+        if weights is not None and weights not in made.hashes:
+            yield Finding(kind="unexplained", where=event.id, what=f"no artifact.created has its checkpoint {weights}", mend=_AGAIN)
 
     def _strangers(self, folder: Path, stored: Iterable[Path]) -> Iterator[Finding]:
         """Files of the store that no event made."""
@@ -150,13 +175,28 @@ class Lineage:
                 yield Finding(kind="unexplained", where=str(path.relative_to(folder)), what=what, mend=mend)
 
 
-def _origin(artifact: system.Artifact, made: _Made) -> Iterator[Finding]:
-    """Whether the events that made an artifact are there."""
+def _origin(artifact: system.Artifact, made: _Made, exported: Set[str]) -> Iterator[Finding]:
+    """Whether the events that made an artifact are there. `exported` are the checkpoints that exports of its run are of."""
     for parent in artifact.parents:
         if parent not in made.parents:
             yield _unexplained(artifact, f"its parent {parent} is neither an artifact nor a dataset of a run")
     if artifact.hash not in made.named.get(artifact.kind, {artifact.hash}):
         yield _unexplained(artifact, f"no train.checkpoint names this {artifact.kind}")
+    if artifact.kind in EXPORTED and not _comes_from(exported, artifact.parents, made.parents):
+        yield _unexplained(artifact, f"none of its run's export.started names a checkpoint that this {artifact.kind} comes from")
+
+
+def _comes_from(roots: Set[str], parents: Sequence[str], made: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one of the parents, or of theirs, is one of the roots."""
+    waiting, seen = list(parents), set()
+    while waiting:
+        parent = waiting.pop()
+        if parent in roots:
+            return True
+        if parent not in seen:
+            seen.add(parent)
+            waiting += made.get(parent, ())
+    return False
 
 
 def stored_files(folder: Path) -> list[Path]:

@@ -82,10 +82,10 @@ def _outcome(found: Examination, run: str) -> str:
 
 def _artifacts(found: Examination) -> str:
     rows = []
-    for digest, event in found.lineage.artifacts.items():
-        holds = "no" if digest in found.lineage.broken else "removed" if digest in found.lineage.removed else "yes"
+    for place, event in found.lineage.artifacts.items():
+        holds = "no" if place in found.lineage.broken else "removed" if place in found.lineage.removed else "yes"
         parents = ", ".join(parent[:12] for parent in event.data.parents)
-        rows.append((digest, event.data.kind, event.data.size, event.run or "", parents, event.data.path, event.id, holds))
+        rows.append((event.data.hash, event.data.kind, event.data.size, event.run or "", parents, event.data.path, event.id, holds))
     return _table(("SHA-256", "kind", "bytes", "run", "made from", "path", "event", "verified"), rows)
 
 
