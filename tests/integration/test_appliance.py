@@ -159,7 +159,8 @@ def test_ctrl_c_ends_everything_in_time_with_nothing_lost(appliance: Appliance) 
     wait_for(lambda: not list(appliance.left_over()), "everybody to leave", 10)
     recorded = data_of(appliance, "train.step")
     assert [data["step"] for data in recorded] == list(range(1, len(recorded) + 1))
-    assert {"recorder", "power", "trainer"} == {msgpack.unpackb(entry.data)["source"] for entry in appliance.log("agent.stopped")}
+    stopped = {msgpack.unpackb(entry.data)["source"] for entry in appliance.log("agent.stopped")}
+    assert stopped == {"recorder", "power", "trainer", "exporter"}
     assert "killed" not in appliance.output("up")
     assert check_closed_segments(appliance) == len(appliance.log())
 
@@ -167,7 +168,7 @@ def test_ctrl_c_ends_everything_in_time_with_nothing_lost(appliance: Appliance) 
 def test_closing_the_terminal_ends_everything_too(appliance: Appliance) -> None:
     honcho = appliance.up()
     appliance.connect()
-    wait_for(lambda: len(appliance.log("agent.manifest")) == 3, "three manifests")
+    wait_for(lambda: len(appliance.log("agent.manifest")) == 4, "four manifests")
     appliance.leave()
     os.killpg(honcho.pid, signal.SIGHUP)
 
@@ -220,7 +221,7 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
     classes = [agent_class(name) for name in names]
     published = {topic.name for each in classes for topic in each.publishes}
     read = {(each.name, entry.topic.name) for each in classes for entry in table(each) if isinstance(entry, OnTopic)}
-    assert {"power", "recorder", "trainer"} <= set(names)
+    assert {"power", "recorder", "trainer", "exporter"} <= set(names)
     assert {topic for _, topic in read} <= published, read
     assert {line.partition(":")[0] for line in Path(CHECKOUT / "Procfile").read_text().splitlines()} == {"hub", *names}
 
@@ -228,7 +229,7 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
 def test_no_process_of_the_appliance_listens_off_loopback(appliance: Appliance) -> None:
     appliance.up()
     appliance.connect()
-    wait_for(lambda: len(appliance.log("agent.manifest")) == 3, "three manifests")
+    wait_for(lambda: len(appliance.log("agent.manifest")) == 4, "four manifests")
     listening = [
         connection.laddr
         for process in appliance.left_over()
