@@ -1,4 +1,4 @@
-"""A contender's side of the pipe: told a number of steps, it does them and answers with one line of JSON; otherwise it stands still.
+"""A contender's side of the pipe: told a number of steps or texts, it answers with one line of JSON when they are done.
 
 The standard library alone, for PyTorch's Python has none of our packages.
 """
@@ -34,14 +34,16 @@ class Turns:
 
     def take(self, work: Callable[[int], list[float]], device: str, versions: dict[str, str]) -> None:
         """Answer each number with the seconds that `work` took for so many steps, their losses, and the peak RSS in bytes so far."""
-        for line in sys.stdin:
+
+        def timed(steps: int) -> dict[str, object]:
             began = time.perf_counter()
-            losses = work(int(line))
-            answer = {
-                "seconds": time.perf_counter() - began,
-                "losses": losses,
-                "peak_rss": peak_rss(),
-                "device": device,
-                "versions": versions,
-            }
-            os.write(self._out, json.dumps(answer).encode() + b"\n")
+            losses = work(steps)
+            seconds = time.perf_counter() - began
+            return {"seconds": seconds, "losses": losses, "peak_rss": peak_rss(), "device": device, "versions": versions}
+
+        self.answer(timed)
+
+    def answer(self, work: Callable[[int], dict[str, object]]) -> None:
+        """Answer each number with what `work` makes of it."""
+        for line in sys.stdin:
+            os.write(self._out, json.dumps(work(int(line))).encode() + b"\n")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from agents.parts.recipes import RECIPES
-from benchmarks import _figures, _ratios, bus, gains, train
+from benchmarks import _figures, _ratios, bus, export, gains, generate, train
 from benchmarks._processes import ChildFailed, await_ready, stage
 from benchmarks._results import Figures
 from benchmarks._training import Entrant
@@ -109,6 +109,31 @@ def test_trainers_take_turns_over_the_same_text_from_the_same_weights(
         assert row["last loss"] < row["first loss"]
         assert row["largest relative difference"] < 1e-4
     assert [row["product"] for row in written["products"]] == ["torch.mm", "numpy @", "our product"]
+
+
+def test_generators_take_turns_over_the_same_model_and_write_the_same(tmp_path: Path) -> None:
+    if reason := generate.lacking():
+        pytest.skip(reason)
+    generate.measure(generate.QUICK, tmp_path / "generate.json")
+
+    written = json.loads((tmp_path / "generate.json").read_text())
+    for table in ("prompt", "text", "agreement"):
+        assert [row["contender"] for row in written[table]] == ["onnxruntime-genai", "ours"]
+    for row in (*written["prompt"], *written["text"]):
+        assert 0 < row["lowest"] <= row["tokens/s"] <= row["highest"]
+        assert 0 < row["lowest ratio"] <= row["ratio"] <= row["highest ratio"]
+    for row in written["agreement"]:
+        assert row["same"] == row["tokens"] == generate.QUICK.models[0].tokens
+
+
+def test_a_model_is_exported_in_every_precision_and_run(tmp_path: Path) -> None:
+    export.measure("micro", tmp_path, tmp_path / "export.json")
+
+    rows = {row["what"]: row for row in json.loads((tmp_path / "export.json").read_text())["rows"]}
+    assert list(rows) == ["draw the weights", "copy them", *(f"export as {each}" for each in export.PRECISIONS), "run the int4"]
+    assert rows["export as int4"]["GB"] < rows["export as int8"]["GB"] < rows["export as bfloat16"]["GB"]
+    assert all(row["seconds"] > 0 and row["peak GiB"] > 0 for row in rows.values())
+    assert rows["run the int4"]["second token s"] > 0
 
 
 def test_a_trainer_that_cannot_start_is_named_with_what_it_wrote(tmp_path: Path) -> None:
