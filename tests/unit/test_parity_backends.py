@@ -116,7 +116,7 @@ def test_another_base_of_the_rotation_fails(readings: dict[str, Reading], tmp_pa
     assert failed(turned, WEIGHTS["micro"], "float16", readings["micro"], tmp_path) >= {"top1"}
 
 
-def test_logits_twice_as_bold_fail_though_every_choice_is_the_same(readings: dict[str, Reading], tmp_path: Path) -> None:
+def test_logits_twice_as_bold_fail_though_they_choose_the_same_tokens(readings: dict[str, Reading], tmp_path: Path) -> None:
     bold = with_a_bolder_head(WEIGHTS["micro"])
 
     assert failed(MICRO, bold, "float16", readings["micro"], tmp_path) == {"kl", "perplexity_change"}

@@ -14,7 +14,7 @@ from exports import export, held_out, lively_weights
 from agents.exporter.parity.backends import transformers_child
 from agents.exporter.parity.compare import agreement, backends, compare
 from agents.exporter.parity.prompts import draw
-from agents.exporter.parity.readings import DidNotRun
+from agents.exporter.parity.readings import Broke, DidNotRun
 from agents.parts.recipes import Recipe
 
 TIMEOUT = 60.0
@@ -66,8 +66,14 @@ def test_a_folder_that_it_cannot_load_fails_the_export(spoil: Callable[[Path], N
     assert "the process ended with 1" in str(parity.agreements[-1].reason)
 
 
+def test_a_folder_without_a_configuration_is_not_tried(judge: Path, tmp_path: Path) -> None:
+    with pytest.raises(Broke, match=r"has no config\.json"):
+        transformers_child.backend(tmp_path, "float32", judge.parents[3], None).run(draw(MICRO, None, seed=0))
+
+
 def test_who_is_not_done_in_time_says_nothing_of_the_export(judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transformers_child, "PATIENCE", 0.01)
+    export(MICRO, lively_weights(MICRO), "float32", tmp_path)
 
     with pytest.raises(DidNotRun, match="was not done in"):
         transformers_child.backend(tmp_path, "float32", judge.parents[3], None).run(draw(MICRO, None, seed=0))

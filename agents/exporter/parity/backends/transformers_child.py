@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,11 +79,14 @@ def _versions(paths: list[str]) -> dict[str, str] | None:
 
 
 def _run(python: Path, folder: Path, inputs: Inputs, features: Features | None) -> Reading:
-    with tempfile.TemporaryDirectory(prefix="parity-") as exchange:
+    if not (folder / "config.json").is_file():  # transformers would make a model of Llama 7B's size, and run out of memory
+        raise Broke(f"{folder.name} has no config.json")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".parity-") as exchange:  # goes with the folder where a kill leaves it
         given, found = (Path(exchange) / name for name in ("given.safetensors", "found.safetensors"))
         metadata = {"continued": str(inputs.size.continued), "rows": str(inputs.size.rows)}
         given.write_bytes(safetensors.encode(_given(inputs, features), metadata))
-        _wait_for([str(python), str(SCRIPT), *map(str, (folder, given, found))])
+        # -I: a PYTHONPATH is ours, and none of the packages there are the child's.
+        _wait_for([str(python), "-I", str(SCRIPT), *map(str, (folder, given, found))])
         return _reading(found, None if features is None else "the features of pictures are the reference's")
 
 
@@ -110,6 +114,8 @@ def _wait_for(command: list[str]) -> None:
         finally:
             child.kill()
         said.seek(max(0, said.seek(0, 2) - LAST_WORDS))
+        if child.returncode == -signal.SIGKILL:
+            raise DidNotRun("transformers was killed: is there too little memory?")
         if child.returncode:
             raise Broke(f"the process ended with {child.returncode}: {said.read().decode(errors='replace').strip()}")
 
