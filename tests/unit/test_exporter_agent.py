@@ -198,6 +198,11 @@ def test_a_newer_export_replaces_the_one_that_waits(store: Store) -> None:
     assert queue.next() is None
 
 
+def jobs() -> list[psutil.Process]:
+    """The processes of exports that this one has started."""
+    return [child for child in psutil.Process().children() if "agents.exporter.job" in child.cmdline()]
+
+
 def order(store: Store, tmp_path: Path) -> Order:
     meta = checkpoint(store).meta.hash
     return Order(export="one-float32", artifacts=str(tmp_path), meta=meta, precision="float32", block=32, symmetric=True)
@@ -206,7 +211,7 @@ def order(store: Store, tmp_path: Path) -> Order:
 def test_a_process_that_is_killed_is_said_to_have_crashed_and_its_files_go_with_the_next(store: Store, tmp_path: Path) -> None:
     messages = run_job(order(store, tmp_path), threading.Event())
     assert isinstance(next(messages), Begun)
-    (child,) = psutil.Process().children()
+    (child,) = jobs()
     child.send_signal(signal.SIGKILL)
 
     with pytest.raises(ExportCrashed, match="without a last word"):
@@ -221,4 +226,4 @@ def test_a_cancelled_export_ends_at_once(store: Store, tmp_path: Path) -> None:
     cancelled.set()
 
     assert not any(isinstance(message, Finished) for message in messages)
-    assert psutil.Process().children() == []
+    assert jobs() == []
