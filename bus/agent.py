@@ -34,6 +34,12 @@ class Bus(Protocol):
     def state_changed(self, state: AgentState, reason: str | None) -> None: ...
 
 
+class Publish(Protocol):
+    """An agent's `publish`, for what an agent is made of."""
+
+    def __call__(self, topic: Topic[T], data: T, *, run: str | None = None) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OnTopic:
     topic: Topic[Any]  # a table holds topics of every struct

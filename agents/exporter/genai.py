@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agents.exporter.names import MODEL
 from agents.parts.recipes import Recipe
 
 
@@ -15,7 +16,7 @@ def genai_files(recipe: Recipe, end: int) -> dict[str, bytes]:
     if recipe.vision:
         return {}
     decoder = {
-        "filename": "model.onnx",
+        "filename": MODEL,
         "head_size": recipe.head_width,
         "hidden_size": recipe.width,
         "num_attention_heads": recipe.heads,

@@ -19,7 +19,7 @@ import msgspec
 from agents.exporter import manifest, messages
 from agents.exporter.huggingface import linked_names
 from agents.exporter.manifest import Manifest
-from agents.exporter.messages import MESSAGE, Begun, Broken, File, Finished, Leaving, Message, Order, Step
+from agents.exporter.messages import MESSAGE, Begun, Broken, Finished, Leaving, Message, Order, Step
 from agents.exporter.names import FOLDER
 from agents.exporter.placing import BadExport, Models
 from agents.exporter.source import Kept, Source, open_checkpoint
@@ -31,6 +31,7 @@ from bus.lock import hold, is_held
 from bus.parent import end_with_input
 from bus.store import Store
 from schemas.export import Parity, Started
+from schemas.system import Artifact
 
 Say = Callable[[Message], None]
 
@@ -79,7 +80,8 @@ def export(order: Order, models: Models, say: Say) -> Finished:
     files = manifest.describe(made, source.checkpoint, linked_names(source.files, order.precision))
     parity, reason = _compared(source, storage, kept, started, made, say)
     passed = parity is None or parity.passed
-    folder = _settled(models, made, recipe, order.export, passed)
+    settle = models.place if passed else models.set_aside
+    folder = settle(made, recipe, order.export)
     return Finished(
         folder=folder,
         files=[*(files.artifacts(folder) if passed else []), *(_keep(parity, files, source, store) if parity else [])],
@@ -108,11 +110,6 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
 
 
-def _settled(models: Models, made: Path, recipe: str, export: str, passed: bool) -> str:
-    """Where the finished folder lies from now on, relative to `artifacts/`."""
-    return models.place(made, recipe, export).folder if passed else models.set_aside(made, recipe, export)
-
-
 def _started(order: Order, source: Source, size: int) -> Started:
     return Started(
         export=order.export,
@@ -137,12 +134,12 @@ def _compared(source: Source, storage: Storage, kept: Kept, started: Started, ma
     return compared(source, storage, started, made, kept.heldout, report), None
 
 
-def _keep(parity: Parity, files: Manifest, source: Source, store: Store) -> list[File]:
+def _keep(parity: Parity, files: Manifest, source: Source, store: Store) -> list[Artifact]:
     """Put the proof into the store; it comes from the graphs that were compared, or from the checkpoint where those are not kept."""
     graphs = [entry.hash for entry in files.files if entry.kind == manifest.GRAPH] if parity.passed else []
     stored = store.put(parity_file.encode(source.facts["run"], parity))
     return [
-        File(
+        Artifact(
             kind="parity",
             hash=stored.hash,
             size=stored.size,

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from agents.exporter.messages import File
 from agents.exporter.names import MANIFEST
 from agents.exporter.writing import DATA_SUFFIX
 from agents.parts.bounded import read_bounded
 from bus.topic import Sha256
+from schemas.system import Artifact
 
 LIMIT = 1 << 20
 """Bytes of a manifest that are parsed at most."""
@@ -43,10 +43,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
         """Bytes that the files take beside the checkpoint's own."""
         return sum(entry.size for entry in self.files if not entry.linked)
 
-    def artifacts(self, folder: str) -> list[File]:
+    def artifacts(self, folder: str) -> list[Artifact]:
         """The files as artifacts, once the folder has its name, relative to `artifacts/`."""
         return [
-            File(
+            Artifact(
                 kind=entry.kind,
                 hash=entry.hash,
                 size=entry.size,

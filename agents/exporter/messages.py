@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bus.topic import ArtifactPath, Name, Sha256
 from schemas.export import Parity, Precision, Started
+from schemas.system import Artifact
 
 MESSAGE = 2000
 """Characters of an error's message that are passed on."""
@@ -42,32 +43,21 @@ class Step(Struct, frozen=True, kw_only=True, tag=True):
     what: str
 
 
-class File(Struct, frozen=True, kw_only=True):
-    """A file of the finished folder, or the file of the store that it is a copy of. `path` is relative to `artifacts/`."""
-
-    kind: str
-    hash: Sha256
-    size: int
-    path: ArtifactPath
-    parents: list[Sha256]
-    media_type: str | None = None
-
-
 class Leaving(Struct, frozen=True, kw_only=True):
-    """An earlier export that newer ones replace: its folder, and the files of it that lie nowhere else."""
+    """An earlier export that newer ones replace: its folder, and its files."""
 
     folder: ArtifactPath
-    files: list[File]
+    files: list[Artifact]
 
 
 class Finished(Struct, frozen=True, kw_only=True, tag=True):
     """The export is in place, or lies aside since it did not pass. `parity` null: nothing could be compared, for the `reason`.
 
-    `files` are its artifacts, `leaving` what may be removed now; both empty of one that lies aside.
+    `files` are its artifacts, of one that lies aside its parity alone; `leaving` may be removed now.
     """
 
     folder: ArtifactPath
-    files: list[File]
+    files: list[Artifact]
     leaving: list[Leaving]
     bytes: int
     peak_memory: int

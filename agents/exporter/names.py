@@ -10,6 +10,8 @@ EXPORTS = "exports"
 """In it: a folder for each export, `<recipe>-<export>`, with a number behind it where the same was exported again."""
 MODEL, MANIFEST = "model.onnx", "export.json"
 """In an export: the decoder, and the list of its files."""
+EMBEDDING, ENCODER = "embed_tokens.onnx", "vision_encoder.onnx"
+"""In that of a model that sees, whose decoder reads no tokens."""
 _TOLD = ".told"
 """In an export: its events are in the log. One without it was put in place by a process that was killed before it could say so."""
 

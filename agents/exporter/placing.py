@@ -17,7 +17,6 @@ import shutil
 import stat
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 from agents.exporter.names import EXPORTS, FOLDER, MODEL
@@ -32,14 +31,6 @@ _NEW, _FAILED = ".new-", "failed"
 
 class BadExport(ValueError):
     """A folder or name that cannot be put in place; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An export in place: its folder, and the decoder beside the folders; both relative to `artifacts/`."""
-
-    folder: str
-    model: str
 
 
 class Models:
@@ -70,10 +61,11 @@ class Models:
         for remains in self._folder.glob(f"{_NEW}*"):
             _delete(remains)
 
-    def place(self, made: Path, recipe: str, export: str) -> Placed:
+    def place(self, made: Path, recipe: str, export: str) -> str:
         """Put the complete folder of `begin` in place, synced to disk; from then on nothing writes to it.
 
-        Raises BadExport, BadModel where its weights lie elsewhere, OSError. What was there before stays until the new is there.
+        Returns where, relative to `artifacts/`. What was there before stays until the new is there.
+        Raises BadExport, BadModel where its weights lie elsewhere, OSError.
         """
         name = self._free(_named(recipe, export))
         link, decoder = self._folder / recipe, self._folder / f"{recipe}_{MODEL}"
@@ -91,7 +83,7 @@ class Models:
         new_decoder.replace(decoder)
         new_link.replace(link)
         sync_folder(self._folder)
-        return Placed(f"{FOLDER}/{EXPORTS}/{name}", f"{FOLDER}/{decoder.name}")
+        return f"{FOLDER}/{EXPORTS}/{name}"
 
     def set_aside(self, made: Path, recipe: str, export: str) -> str:
         """Keep the folder of `begin` where nobody takes it for a model, instead of an earlier one of this recipe and precision.

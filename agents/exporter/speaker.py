@@ -6,11 +6,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from agents.exporter.names import EXPORTS, FOLDER
+from agents.exporter.names import ENCODER, EXPORTS, FOLDER
+from bus.agent import Publish
 from bus.errors import CommandRefused
-from bus.topic import Topic
 from schemas import export
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ LONGEST = 100_000
 """Tokens of one text at most."""
 POLL, PACE, IDLE = 0.1, 0.05, 600.0
 """Seconds: between two looks at whether somebody still waits, between two pieces of a streamed text, and until an unused model goes."""
-
-
-class Publish(Protocol):
-    """An agent's `publish`."""
-
-    def __call__(self, topic: Topic[export.Text], data: export.Text) -> str: ...
 
 
 @dataclass(slots=True)
@@ -80,7 +74,7 @@ class Speaker:
         """The newest export of `recipe`, or of all that write text."""
         exports = (self.artifacts / FOLDER / EXPORTS).resolve()
         links = [link for link in (self.artifacts / FOLDER).glob("[!.]*") if link.is_symlink() and recipe in (None, link.name)]
-        links = [link for link in links if link.resolve().parent == exports and (recipe or not (link / "vision_encoder.onnx").exists())]
+        links = [link for link in links if link.resolve().parent == exports and (recipe or not (link / ENCODER).exists())]
         if not links:
             which = f"of {recipe} " if recipe else ""
             wait = "wait for an export.completed, or ask with exporter.export"

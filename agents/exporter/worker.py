@@ -7,20 +7,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from agents.exporter.child import ExportCrashed, run_job
-from agents.exporter.messages import MESSAGE, Begun, Broken, File, Finished, Leaving, Order, Step
+from agents.exporter.messages import MESSAGE, Begun, Broken, Finished, Leaving, Order, Step
 from agents.exporter.names import MODEL, mark_told
 from agents.exporter.plan import Plan
 from agents.exporter.queue import Queue
+from bus.agent import Publish
 from bus.errors import BusError
 from bus.lifecycle import AgentState
 from bus.topic import Topic
 from schemas import export
-from schemas.system import ARTIFACT, REMOVED, Artifact, Removed
+from schemas.system import ARTIFACT, REMOVED, Removed
 
 T = TypeVar("T")
 
@@ -29,12 +30,6 @@ FORESEEN = (ExportCrashed, BusError)
 FLUSH_TIMEOUT = 5.0
 
 _log = structlog.get_logger()
-
-
-class Publish(Protocol):
-    """An agent's `publish`."""
-
-    def __call__(self, topic: Topic[T], data: T, *, run: str | None = None) -> str: ...
 
 
 @dataclass(slots=True)
@@ -58,7 +53,7 @@ class Worker:
         self._thread.start()
 
     def cancel(self) -> None:
-        """End the export in progress, which leaves nothing, and the thread."""
+        """End the export in progress and the thread. What it has written goes with the next export."""
         self._cancelled.set()
         self.queue.close()
 
@@ -124,7 +119,7 @@ class Worker:
     def finish(self, plan: Plan, done: Finished, seconds: float) -> tuple[AgentState, str]:
         """Say what came of an export that took so many seconds. Returns how the agent is afterwards."""
         for file in done.files:
-            self._say(plan, ARTIFACT, _artifact(file))
+            self._say(plan, ARTIFACT, file)
         if done.parity is not None:
             self._say(plan, export.PARITY, done.parity)
             if not done.parity.passed:
@@ -136,21 +131,22 @@ class Worker:
 
     def _settle(self, plan: Plan, done: Finished) -> None:
         """Note that the log knows of the export, and let go what it replaces. What cannot be done now is done after the next export."""
-        from agents.exporter.placing import BadExport, Models  # with the library onnx: most agents never come here
-
         try:
             self.flush(FLUSH_TIMEOUT)
             mark_told(self.artifacts, done.folder)
             for each in done.leaving:
-                self._say_leaving(plan, each)
-                Models(self.artifacts).remove(each.folder)
-        except (BusError, OSError, BadExport) as error:
+                self._let_go(plan, each)
+        except (BusError, OSError, ValueError) as error:
             _log.warning("an export is in place, and earlier ones are not removed yet", export=plan.name, reason=str(error))
 
-    def _say_leaving(self, plan: Plan, leaving: Leaving) -> None:
+    def _let_go(self, plan: Plan, leaving: Leaving) -> None:
+        """Remove an earlier export, once the log says so. Raises BusError, OSError, BadExport."""
+        from agents.exporter.placing import Models  # with the library onnx, which nothing else of the agent needs
+
         for file in leaving.files:
             self._say(plan, REMOVED, Removed(hash=file.hash, kind=file.kind, path=file.path, reason="newer exports took its place"))
         self.flush(FLUSH_TIMEOUT)
+        Models(self.artifacts).remove(leaving.folder)
 
     def _fail(self, plan: Plan, error: str, message: str, kept: str | None = None) -> tuple[AgentState, str]:
         self._say(plan, export.FAILED, _failed(plan, error, message, kept))
@@ -174,10 +170,6 @@ def _order(plan: Plan, artifacts: Path) -> Order:
 
 def _progress(plan: Plan, step: Step) -> export.Progress:
     return export.Progress(export=plan.name, stage=step.stage, done=step.done, total=step.total, what=step.what)
-
-
-def _artifact(file: File) -> Artifact:
-    return Artifact(hash=file.hash, size=file.size, kind=file.kind, path=file.path, parents=file.parents, media_type=file.media_type)
 
 
 def _completed(plan: Plan, done: Finished, seconds: float) -> export.Completed:

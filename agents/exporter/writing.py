@@ -12,7 +12,7 @@ import onnx_ir as ir
 from agents.exporter.genai import genai_files
 from agents.exporter.graph import decoder, embed_tokens, vision_encoder
 from agents.exporter.huggingface import HALVES, config_files, put_weights
-from agents.exporter.names import MODEL
+from agents.exporter.names import EMBEDDING, ENCODER, MODEL
 from agents.exporter.source import Source
 from agents.exporter.tensors import Storage
 from agents.exporter.tokenizer import Tokens, tokenizer_files
@@ -72,8 +72,8 @@ def _models(source: Source, storage: Storage) -> Iterator[tuple[str, ir.Model]]:
     metadata = {f"zeropoint.{name}": fact for name, fact in facts.items()}
     yield MODEL, decoder(recipe, weights, storage, metadata)
     if recipe.vision:
-        yield "embed_tokens.onnx", embed_tokens(recipe, weights, storage, metadata)
-        yield "vision_encoder.onnx", vision_encoder(recipe, recipe.vision, weights, storage, metadata)
+        yield EMBEDDING, embed_tokens(recipe, weights, storage, metadata)
+        yield ENCODER, vision_encoder(recipe, recipe.vision, weights, storage, metadata)
 
 
 def _size(model: ir.Model) -> int:

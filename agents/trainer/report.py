@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from agents.trainer import origin
 from agents.trainer.checkpoint import Saved
 from agents.trainer.plan import Plan
+from bus.agent import Publish
 from bus.errors import BusTimeout
 from bus.store import Stored
 from bus.topic import Topic
@@ -25,12 +26,6 @@ END_PATIENCE = 0.1
 """Seconds; the end of the agent may not wait for a bus that takes nothing."""
 
 _log = structlog.get_logger()
-
-
-class Publish(Protocol):
-    """An agent's `publish`."""
-
-    def __call__(self, topic: Topic[T], data: T, *, run: str | None = None) -> str: ...
 
 
 @dataclass(slots=True)

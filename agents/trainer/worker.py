@@ -22,8 +22,9 @@ from agents.trainer.energy import EnergyMeter
 from agents.trainer.errors import CrashLoop, DataChanged, Diverged, Interrupted
 from agents.trainer.journal import Journal
 from agents.trainer.plan import Plan, Settings
-from agents.trainer.report import Publish, Report
+from agents.trainer.report import Report
 from agents.trainer.shelf import Shelf
+from bus.agent import Publish
 from bus.errors import BusError, CommandRefused
 from bus.lifecycle import AgentState
 from schemas import train

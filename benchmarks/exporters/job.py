@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import sys
 import time
@@ -21,14 +20,13 @@ from agents.exporter.writing import check_space, folder_size, write_folder
 from agents.parts.generation.decoder import Decoder
 from agents.parts.recipes import RECIPES
 from benchmarks.exporters.shards import write_shards
+from benchmarks.trainers.turns import peak_rss
 from schemas.export import Precision
 
 SEED = 0
 FACTS = {"weights": f"random, seed {SEED}"}
 TOKENS = Tokens(file=byte_tokenizer().to_str().encode(), end=0, end_name=None)
 """Of bytes: whatever a tokenizer says, its file is small."""
-UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes that ru_maxrss counts in."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -96,8 +94,7 @@ def main() -> None:
     began = time.perf_counter()
     size, more = part(job)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
-    sys.stdout.write(msgspec.json.encode(Done(seconds=seconds, bytes=size, peak=peak, more=more)).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(Done(seconds=seconds, bytes=size, peak=peak_rss(), more=more)).decode() + "\n")
 
 
 def _sync(folder: Path) -> None:

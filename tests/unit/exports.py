@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
+from exported import source_of
 from numpy.typing import NDArray
 
-from agents.exporter import graph
-from agents.exporter.huggingface import config_files, put_weights
 from agents.exporter.parity.compare import Exported
 from agents.exporter.tensors import rounded, storage_for
-from agents.parts import safetensors
+from agents.exporter.tokenizer import Tokens, byte_tokenizer
+from agents.exporter.writing import write_folder
 from agents.parts.model import initial_weights
 from agents.parts.recipes import Recipe
-from agents.parts.weights import Weights
 from schemas.export import Precision, Started
 
 Arrays = dict[str, NDArray[np.float32]]
+
+BYTES = Tokens(file=byte_tokenizer().to_str().encode(), end=0, end_name=None)
 
 
 def lively_weights(recipe: Recipe, seed: int = 0) -> Arrays:
@@ -27,24 +27,14 @@ def lively_weights(recipe: Recipe, seed: int = 0) -> Arrays:
 
 
 def export(recipe: Recipe, weights: Arrays, precision: Precision, folder: Path) -> Exported:
-    """The model in `folder`, in the layout of an export."""
-    stored = folder / "checkpoint.safetensors"
-    stored.write_bytes(safetensors.encode(weights, {"format": "pt"}))
-    put_weights([stored], precision, folder)
-    for name, content in config_files(recipe, 0, precision).items():
-        (folder / name).write_bytes(content)
-    source, storage = Weights([stored]), storage_for(precision)
-    files = {"model": graph.decoder(recipe, source, storage, {})}
-    if recipe.vision:
-        files["embed_tokens"] = graph.embed_tokens(recipe, source, storage, {})
-        files["vision_encoder"] = graph.vision_encoder(recipe, recipe.vision, source, storage, {})
-    for name, file in files.items():
-        ir.save(file, folder / f"{name}.onnx", external_data=f"{name}.onnx.data")
+    """The model in `folder`, as the exporter writes it."""
+    source, storage = source_of(recipe, folder, weights), storage_for(precision)
+    write_folder(source, BYTES, storage, folder, lambda done, total, what: None)
     return Exported(
         started=Started(export="export-1", recipe=recipe.name, checkpoint="0" * 64, step=1, precision=precision, bytes=0),
         recipe=recipe,
         folder=folder,
-        rounded={name: rounded(source, name, storage) for name in weights},
+        rounded={name: rounded(source.weights, name, storage) for name in weights},
         own=None if precision == "float32" else weights,
     )
 

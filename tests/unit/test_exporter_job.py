@@ -130,7 +130,7 @@ def test_an_export_is_in_place_once_the_log_knows_of_it(tmp_path: Path) -> None:
     plan = make_plan(export.Export(), checkpoint(Store(tmp_path)).meta.hash, Store(tmp_path))
     made = models.begin("micro", plan.name)
     write_decoder(made)
-    folder = models.place(made, "micro", plan.name).folder
+    folder = models.place(made, "micro", plan.name)
 
     before = is_in_place(tmp_path, "micro", plan.name)
     done = Finished(folder=folder, files=[], leaving=[], bytes=1, peak_memory=1, parity=None, reason="no memory")
@@ -148,7 +148,7 @@ def test_an_export_that_is_replaced_goes_when_its_removal_is_said(tmp_path: Path
         made = models.begin("micro", name)
         write_decoder(made)
         manifest.describe(made, "0" * 64, [])
-        folders.append(models.place(made, "micro", name).folder)
+        folders.append(models.place(made, "micro", name))
 
     leaving = job._leaving(models, "micro")
     done = Finished(folder=folders[-1], files=[], leaving=leaving, bytes=1, peak_memory=1, parity=None, reason=None)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from agents.exporter.names import EMBEDDING, ENCODER, MODEL
 from agents.exporter.parity.measures import Floats
 from agents.exporter.parity.prompts import Images
 from agents.parts.recipes import Recipe
@@ -25,17 +26,17 @@ class Files:
 
     @property
     def decoder(self) -> Path:
-        return self.folder / "model.onnx"
+        return self.folder / MODEL
 
     @property
     def embedding(self) -> Path:
         """Of a model that sees; the decoder of another one reads tokens."""
-        return self.folder / "embed_tokens.onnx"
+        return self.folder / EMBEDDING
 
     @property
     def encoder(self) -> Path:
         """Of a model that sees."""
-        return self.folder / "vision_encoder.onnx"
+        return self.folder / ENCODER
 
     @property
     def patches(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def backend(folder: Path, precision: Precision, checkout: Path, features: Featur
 
 def find_interpreter(checkout: Path) -> Interpreter | None:
     """None where no environment is whole and has all that is NEEDED."""
-    if versions := _versions(sys.path):
+    if versions := _versions(site.getsitepackages()):  # all that it has under -I
         return Interpreter(Path(sys.executable), versions)
     judge = checkout / ".venvs" / "judge"
     if (judge / "unfinished").exists():

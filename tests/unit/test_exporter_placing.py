@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from agents.exporter.placing import BadExport, Models, Placed
+from agents.exporter.placing import BadExport, Models
 from agents.parts import external_data as external
 from agents.parts.external_data import BadModel, locations, move, read_model
 
@@ -51,7 +51,7 @@ def filled(models: Models, value: float, export: str = "one", recipe: str = "tin
     return made
 
 
-def placed(models: Models, value: float, export: str = "one", recipe: str = "tiny") -> Placed:
+def placed(models: Models, value: float, export: str = "one", recipe: str = "tiny") -> str:
     return models.place(filled(models, value, export, recipe), recipe, export)
 
 
@@ -83,8 +83,8 @@ def test_both_names_of_the_newest_export_are_models(models: Models, tmp_path: Pa
 
     assert read(folder(tmp_path) / "tiny" / "model.onnx") == 1.0
     assert read(folder(tmp_path) / "tiny_model.onnx") == 1.0
-    assert where == Placed("train/models/exports/tiny-one", "train/models/tiny_model.onnx")
-    assert read(tmp_path / where.folder / "model.onnx") == 1.0
+    assert where == "train/models/exports/tiny-one"
+    assert read(tmp_path / where / "model.onnx") == 1.0
     assert (folder(tmp_path) / "tiny").readlink() == Path("exports/tiny-one")
     assert left(tmp_path) == set()
 
@@ -94,12 +94,12 @@ def test_a_new_export_takes_the_names_and_the_old_folder_stays_as_it_was(models:
 
     assert run_by_onnxruntime(folder(tmp_path) / "tiny_model.onnx") == 2.0
     assert run_by_onnxruntime(folder(tmp_path) / "tiny" / "model.onnx") == 2.0
-    assert run_by_onnxruntime(tmp_path / old.folder / "model.onnx") == 1.0
-    assert new.folder.endswith("exports/tiny-two")
+    assert run_by_onnxruntime(tmp_path / old / "model.onnx") == 1.0
+    assert new.endswith("exports/tiny-two")
 
 
 def test_an_export_of_the_same_name_does_not_touch_the_one_that_is_being_read(models: Models, tmp_path: Path) -> None:
-    where = [placed(models, value).folder for value in (1.0, 2.0, 3.0)]
+    where = [placed(models, value) for value in (1.0, 2.0, 3.0)]
 
     assert [Path(each).name for each in where] == ["tiny-one", "tiny-one.2", "tiny-one.3"]
     assert [run_by_onnxruntime(tmp_path / each / "model.onnx") for each in where] == [1.0, 2.0, 3.0]
@@ -118,7 +118,7 @@ def test_recipes_do_not_meet(models: Models, tmp_path: Path) -> None:
 def test_files_in_place_are_read_only(models: Models, tmp_path: Path) -> None:
     where = placed(models, 1.0)
 
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / where.folder).iterdir()} == {0o444}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / where).iterdir()} == {0o444}
 
 
 def killed_at(touch: int, work: Callable[[], object]) -> bool:
@@ -184,9 +184,9 @@ def test_a_kill_while_an_export_is_removed_leaves_it_whole_or_gone(tmp_path: Pat
         models = Models(artifacts)
         old, _ = placed(models, 1.0), placed(models, 2.0)
 
-        kills += (killed := killed_at(touch, partial(models.remove, old.folder)))
+        kills += (killed := killed_at(touch, partial(models.remove, old)))
 
-        assert not (artifacts / old.folder).exists() or read_by_onnx(artifacts / old.folder / "model.onnx") == 1.0
+        assert not (artifacts / old).exists() or read_by_onnx(artifacts / old / "model.onnx") == 1.0
         models.clear()
         assert seen(artifacts) == (2.0, 2.0) and left(artifacts) == set()
         if not killed:
@@ -195,7 +195,7 @@ def test_a_kill_while_an_export_is_removed_leaves_it_whole_or_gone(tmp_path: Pat
 
 
 def test_the_two_newest_exports_of_a_precision_stay_and_the_others_can_be_removed(models: Models, tmp_path: Path) -> None:
-    where = [placed(models, value, f"{checkpoint}-float32").folder for value, checkpoint in enumerate("abcd")]
+    where = [placed(models, value, f"{checkpoint}-float32") for value, checkpoint in enumerate("abcd")]
     placed(models, 5, "a-int4-b32")
 
     assert models.superfluous("tiny") == where[:2]
@@ -208,7 +208,7 @@ def test_the_two_newest_exports_of_a_precision_stay_and_the_others_can_be_remove
 
 
 def test_what_a_name_leads_to_stays_however_old_it_is(models: Models, tmp_path: Path) -> None:
-    where = [placed(models, value, f"{checkpoint}-float32").folder for value, checkpoint in enumerate("abcde")]
+    where = [placed(models, value, f"{checkpoint}-float32") for value, checkpoint in enumerate("abcde")]
     link = folder(tmp_path) / "tiny"
     link.unlink()
     link.symlink_to("exports/tiny-a-float32")
