@@ -17,6 +17,8 @@ from agents.parts.safetensors import PREFIX, BadSafetensors, Entry, header_size,
 
 _PIECE = 1 << 16
 """Numbers that are read at once."""
+_RAW = 1 << 20
+"""Bytes that are, where they are not looked at."""
 _DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16)}
 _WIDTHS = {name: dtype.itemsize for name, dtype in _DTYPES.items()}
 
@@ -91,7 +93,7 @@ class Weights:
     @property
     def size(self) -> int:
         """Bytes of all tensors."""
-        return sum(end - start for start, end in (tensor.entry.data_offsets for tensor in self._tensors.values()))
+        return sum(map(self.bytes_of, self._tensors))
 
     def dtype(self, name: str) -> str:
         """As safetensors calls it: F32, F16 or BF16. Raises BadWeights where no tensor has this name."""
@@ -100,6 +102,17 @@ class Weights:
     def shape(self, name: str) -> tuple[int, ...]:
         """Raises BadWeights where no tensor has this name."""
         return tuple(self._tensor(name).entry.shape)
+
+    def bytes_of(self, name: str) -> int:
+        """How many a tensor has. Raises BadWeights where no tensor has this name."""
+        start, end = self._tensor(name).entry.data_offsets
+        return end - start
+
+    def raw(self, name: str) -> Iterator[bytes]:
+        """The bytes of a tensor as they stand in its file, piece by piece. Raises BadWeights, BadSafetensors as `rows`, OSError."""
+        tensor, size = self._tensor(name), self.bytes_of(name)
+        for at in range(0, size, _RAW):
+            yield tensor.file.read(tensor.start + at, min(_RAW, size - at))
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         """The rows from `start` to before `stop` of a tensor, along its first axis.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,18 +13,15 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from killed import killed_at
 from onnx import TensorProto, helper, numpy_helper
 
 from agents.exporter.placing import BadExport, Models
 from agents.parts import external_data as external
 from agents.parts.external_data import BadModel, locations, move, read_model
 
-TOUCHES = ("os.rename", "os.symlink", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime", "open")
-"""What Python's audit hooks call each change of names on disk (and each opening of a file)."""
 MANY = 40
 """More of them than there are in one placing."""
-FAILED, KILLED = 1, 9
-"""How a process of ours ends."""
 
 
 @pytest.fixture
@@ -119,34 +115,6 @@ def test_files_in_place_are_read_only(models: Models, tmp_path: Path) -> None:
     where = placed(models, 1.0)
 
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / where).iterdir()} == {0o444}
-
-
-def killed_at(touch: int, work: Callable[[], object]) -> bool:
-    """Whether doing the work in a process of its own ended with that process before its change number `touch`; else it is done."""
-    child = os.fork()
-    if child == 0:
-        try:
-            die_at(touch)
-            work()
-            os._exit(0)
-        finally:
-            os._exit(FAILED)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert ended in (0, KILLED)
-    return ended == KILLED
-
-
-def die_at(touch: int) -> None:
-    """End this process on the spot, as a kill does, before its change number `touch` from now on."""
-    count = 0
-
-    def die(event: str, _: object) -> None:
-        nonlocal count
-        count += event in TOUCHES
-        if count > touch:
-            os._exit(KILLED)
-
-    sys.addaudithook(die)
 
 
 def seen(artifacts: Path) -> tuple[float, float]:

@@ -173,7 +173,9 @@ def model(folder: Path) -> TextModel:
     return TextModel.open(folder)
 
 
-def written(model: TextModel, prompt: str = "Hello", length: int = 40, stops: Sequence[str] = (), sampling: Sampling = SAMPLED) -> Written:
+def written(
+    model: TextModel, prompt: str | Sequence[int] = "Hello", length: int = 40, stops: Sequence[str] = (), sampling: Sampling = SAMPLED
+) -> Written:
     writing = model.write(Request(prompt=prompt, length=length, stops=stops, sampling=sampling))
     pieces = list(writing)
     assert "".join(pieces) == writing.written.text
@@ -228,6 +230,12 @@ def test_behind_an_empty_prompt_a_document_begins(model: TextModel, tmp_path: Pa
         model.write(Request(prompt="", length=1, sampling=SAMPLED))
 
 
+def test_a_prompt_may_be_its_tokens(model: TextModel) -> None:
+    assert written(model, prompt=list(b"Hello")).text == written(model, prompt="Hello").text
+    with pytest.raises(BadRequest, match="the model has 0 to"):
+        written(model, prompt=[72, 100_000])
+
+
 def test_a_text_is_written_only_as_it_is_read(model: TextModel) -> None:
     writing = model.write(Request(prompt="Hello", length=10**12, sampling=SAMPLED))
 
@@ -244,6 +252,9 @@ def test_the_seed_decides(model: TextModel) -> None:
     ("wrong", "reason"),
     [
         ({"prompt": "é" * (1 << 20)}, "at most 1048576"),
+        ({"prompt": [0] * ((1 << 20) + 1)}, "1048577 tokens: at most 1048576"),
+        ({"prompt": [5, -1]}, "from -1 to 5"),
+        ({"prompt": [1 << 70]}, "0 to 2147483647"),
         ({"length": 0}, "length is 0"),
         ({"stops": [""]}, "stop text"),
         ({"stops": ["a" * 257]}, "stop text"),

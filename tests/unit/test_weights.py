@@ -72,6 +72,7 @@ def test_rows_are_those_of_the_whole(tmp_path: Path, dtype: str, rows: int, colu
     np.testing.assert_array_equal(weights.whole("w"), stored.astype(np.float32))
     np.testing.assert_array_equal(weights.rows("w", start, stop), stored.astype(np.float32)[start:stop])
     assert weights.rows("w", start, stop).dtype == np.float32
+    assert b"".join(weights.raw("w")) == stored.tobytes() and weights.bytes_of("w") == stored.nbytes
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:

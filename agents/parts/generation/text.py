@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,26 +16,27 @@ from agents.parts.generation.errors import BadRequest
 from agents.parts.generation.pieces import Pieces
 from agents.parts.generation.sampling import Sampling
 from agents.parts.generation.tokenizer import Tokenizer
-from agents.parts.generation.tokens import generate
+from agents.parts.generation.tokens import Reads, generate
 
 PROMPT_LIMIT = 1 << 20
-"""Bytes of a prompt at most."""
+"""Bytes of a prompt at most, or its tokens."""
+TOKENS = 1 << 31
+"""More than any vocabulary has."""
 STOPS, STOP_LENGTH = 16, 256
 """Stop texts at most, and characters of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Continue `prompt` by at most `length` tokens, up to a stop text. Raises BadRequest for what is beyond a bound."""
+    """Continue `prompt`, a text or tokens, by at most `length` tokens, up to a stop text. Raises BadRequest for what is beyond a bound."""
 
-    prompt: str
+    prompt: str | Sequence[int]
     length: int
     sampling: Sampling
     stops: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if (size := len(self.prompt.encode(errors="replace"))) > PROMPT_LIMIT:
-            raise BadRequest(f"a prompt of {size} bytes: at most {PROMPT_LIMIT} are read")
+        self._check_prompt()
         if self.length < 1:
             raise BadRequest(f"length is {self.length}: want 1 or more")
         if len(self.stops) > STOPS:
@@ -43,6 +44,16 @@ class Request:
         for stop in self.stops:
             if not 1 <= len(stop) <= STOP_LENGTH:
                 raise BadRequest(f"a stop text of {len(stop)} characters: want 1 to {STOP_LENGTH}")
+
+    def _check_prompt(self) -> None:
+        if isinstance(self.prompt, str):
+            size, unit = len(self.prompt.encode(errors="replace")), "bytes"
+        else:
+            size, unit = len(self.prompt), "tokens"
+            if size and not 0 <= min(self.prompt) <= max(self.prompt) < TOKENS:
+                raise BadRequest(f"tokens from {min(self.prompt)} to {max(self.prompt)} in a prompt: want 0 to {TOKENS - 1}")
+        if size > PROMPT_LIMIT:
+            raise BadRequest(f"a prompt of {size} {unit}: at most {PROMPT_LIMIT} are read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +73,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
-    """An exported model with its tokenizer. Threads may share it."""
+    """A model with its tokenizer. Threads may share it where they may share its decoder."""
 
-    decoder: Decoder
+    decoder: Reads[Any]  # Any: what its caches are is its own business
     tokenizer: Tokenizer
 
     @classmethod
@@ -75,7 +86,8 @@ class TextModel:
     def write(self, request: Request) -> Writing:
         """Behind an empty prompt a document begins. Raises BadRequest where the model has no token that stands between documents."""
         pace = Pace()
-        prompt = self.tokenizer.encode(request.prompt) or ([] if self.decoder.end is None else [self.decoder.end])
+        given = self.tokenizer.encode(request.prompt) if isinstance(request.prompt, str) else list(request.prompt)
+        prompt = given or ([] if self.decoder.end is None else [self.decoder.end])
         if not prompt:
             raise BadRequest("an empty prompt: this model has no token behind which a document begins")
         drawn = (int(token) for (token,) in generate(self.decoder, np.array([prompt], np.int64), request.sampling))
@@ -90,8 +102,8 @@ class Writing:
     """
 
     def __init__(self, tokenizer: Tokenizer, request: Request, prompt_tokens: int, document: Iterator[int], pace: Pace) -> None:
-        self._tokenizer, self._request, self._prompt_tokens = tokenizer, request, prompt_tokens
-        self._document, self._pace = document, pace
+        self.prompt_tokens, self.pace = prompt_tokens, pace
+        self._tokenizer, self._request, self._document = tokenizer, request, document
         self._written: Written | None = None
 
     @property
@@ -103,7 +115,7 @@ class Writing:
 
     def __iter__(self) -> Iterator[str]:
         pieces, shown = Pieces(self._request.stops), list[str]()
-        for token in self._pace.timed(islice(self._document, self._request.length)):
+        for token in self.pace.timed(islice(self._document, self._request.length)):
             shown.append(pieces.add(self._tokenizer.bytes_of(token)))
             yield shown[-1]
             if pieces.stopped:
@@ -114,14 +126,14 @@ class Writing:
         self._written = self._whole("".join(shown), pieces.stopped)
 
     def _whole(self, text: str, stopped: bool) -> Written:
-        pace = self._pace
+        pace = self.pace
         return Written(
             text=text,
             finish="stop" if stopped else "length" if pace.tokens == self._request.length else "end",
-            prompt_tokens=self._prompt_tokens,
+            prompt_tokens=self.prompt_tokens,
             tokens=pace.tokens,
             first_token_seconds=pace.first,
-            tokens_per_second=(pace.tokens - 1) / pace.later if pace.tokens > 1 else None,
+            tokens_per_second=pace.per_second,
         )
 
 
@@ -133,6 +145,11 @@ class Pace:
     first: float | None = None
     later: float = 0.0
     tokens: int = 0
+
+    @property
+    def per_second(self) -> float | None:
+        """Tokens a second after the first, null for fewer than two."""
+        return (self.tokens - 1) / self.later if self.tokens > 1 else None
 
     def timed(self, tokens: Iterator[int]) -> Iterator[int]:
         """The tokens, counted and timed."""

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agents.parts.generation.decoder import Decoder, Tokens
+from agents.parts.generation.decoder import Tokens
 from agents.parts.generation.errors import BadRequest
 from agents.parts.generation.sampling import Sampling
 
 
-def generate(decoder: Decoder, prompts: Tokens, sampling: Sampling) -> Generator[Tokens, None, None]:
+class Length(Protocol):
+    """What a decoder has read: how many tokens of each text."""
+
+    @property
+    def length(self) -> int: ...
+
+
+C = TypeVar("C", bound=Length)
+
+
+class Reads(Protocol[C]):
+    """What text is written with: the Decoder of this machine, or one that asks others. It reads at most `context` tokens."""
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def end(self) -> int | None: ...
+
+    def empty(self, batch: int = 1) -> C: ...
+
+    def read(self, tokens: Tokens, cache: C) -> tuple[NDArray[np.float32], C]: ...
+
+
+def generate(decoder: Reads[C], prompts: Tokens, sampling: Sampling) -> Generator[Tokens, None, None]:
     """Endless tokens [batch] after prompts [batch, length], of which the last `context` count. Closing the iterator ends it.
 
     Behind the cache each token costs one run over itself. A text that outgrows the context goes on from its last `context` tokens, as the
