@@ -107,6 +107,21 @@ class Exited(Struct, frozen=True, kw_only=True):
     delay: float | None
 
 
+class EnvironmentChanged(Struct, frozen=True, kw_only=True):
+    """How far a supervisor is with the environment of its own that `agent` has, `.venvs/AGENT` (docs/agents.md).
+
+    While it is `making` it, `done` of `total` steps are done (0 of 0: not begun), and `doing` says what it is at. `reason` says why it
+    `failed`, and what to do. A supervisor whose agent has one says at each start how it is.
+    """
+
+    agent: str
+    state: Literal["making", "ready", "failed"]
+    done: int = 0
+    total: int = 0
+    doing: str | None = None
+    reason: str | None = None
+
+
 class Stopped(Struct, frozen=True, kw_only=True):
     """An agent leaves: its last event, before it flushes. `uptime` in seconds."""
 
@@ -119,6 +134,9 @@ HEARTBEAT = Topic("agent.heartbeat", Heartbeat, delivery=LATEST, rate_hz=1)
 ERROR = Topic("agent.error", HandlerError)
 REJECTED = Topic("agent.rejected", Rejected)
 EXITED = Topic("agent.exited", Exited)
+ENVIRONMENT = Topic("agent.environment", EnvironmentChanged)
 STOPPED = Topic("agent.stopped", Stopped)
 
-TOPICS = (MANIFEST, STATE, HEARTBEAT, ERROR, REJECTED, EXITED, STOPPED)
+TOPICS = (MANIFEST, STATE, HEARTBEAT, ERROR, REJECTED, EXITED, ENVIRONMENT, STOPPED)
+SUPERVISED = (EXITED, ENVIRONMENT)
+"""Those that an agent's supervisor says of it."""

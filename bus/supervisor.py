@@ -11,11 +11,14 @@ import threading
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
 from bus.address import ipc_addresses
 from bus.client import Client
+from bus.environment.beside import Making
+from bus.environment.place import AGENTS, ENVIRONMENTS, Place
 from bus.errors import BusError
 from bus.home import Home, find_home
 from bus.lifecycle import EXITED, Exited
@@ -33,6 +36,8 @@ PATIENCE = {"hub": 4.8, "recorder": 4.6}
 """Seconds from SIGTERM to SIGKILL: the recorder leaves after everybody's last event, the hub after the recorder."""
 AGENT_PATIENCE = 3.0
 REPORT_TIMEOUT = 10.0
+MAKING_PATIENCE = 1.0
+"""Seconds that what makes an environment gets to end, while the agent ends."""
 
 _log = structlog.get_logger()
 
@@ -51,21 +56,25 @@ class Backoff:
         return min(FIRST_DELAY * 2.0 ** (self.failures - 1), LAST_DELAY)
 
 
-def supervise(name: str) -> int:
-    """Keep the process NAME of the appliance alive until SIGTERM, SIGINT, SIGHUP or the loss of the parent. Returns the exit code."""
+def supervise(name: str, agents: Path = AGENTS, environments: Path = ENVIRONMENTS) -> int:
+    """Keep the process NAME of the appliance alive until SIGTERM, SIGINT, SIGHUP or the loss of the parent. Returns the exit code.
+
+    An agent that ships a lock in `agents` gets the environment that this asks for below `environments`, made beside it.
+    """
     home = find_home()
     home.prepare()
-    supervisor = Supervisor(name, home)
+    supervisor = Supervisor(name, home, Making(Place(name, agents, environments), home))
     supervisor.stopping.on_signals()
     return supervisor.run()
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Owns one child process at a time."""
+    """Owns one child process at a time, and the making of its environment."""
 
     name: str
     home: Home
+    making: Making
     restarts: int = 0
     backoff: Backoff = field(default_factory=Backoff)
     stopping: Stop = field(default_factory=Stop)
@@ -73,6 +82,14 @@ class Supervisor:
 
     def run(self) -> int:
         """Start, wait, restart. 75 where the name's lock is held by another process; 0 after a stop."""
+        self.making.begin()
+        try:
+            return self._keep_alive()
+        finally:
+            self.making.cancel()
+            self.making.join(MAKING_PATIENCE)
+
+    def _keep_alive(self) -> int:
         while not self.stopping.is_set:
             started = clock.monotonic()
             child = self._start()
@@ -108,6 +125,7 @@ class Supervisor:
                 self.stopping.set()
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
+        self.making.cancel()
         child.terminate()
         try:
             child.wait(PATIENCE.get(self.name, AGENT_PATIENCE))

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from bus.address import ipc_addresses
 from bus.cli.tables import size
+from bus.environment.place import AGENTS, ENVIRONMENTS, Place, asked_for
 from bus.errors import BusError
 from bus.home import CHECKOUT, Home
 from bus.honesty import violations
@@ -48,6 +49,7 @@ def all_checks(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator[
     yield disk(home)
     yield sockets(home)
     yield compiler(environ)
+    yield from environments()
     yield honesty(environ)
     yield hub(home)
     yield recorder(home)
@@ -98,6 +100,23 @@ def compiler(environ: Mapping[str, str]) -> Check:
     if importlib.util.find_spec("ziglang"):
         return Check(name="compiler", state="ok", found=f"{sys.executable} -m ziglang")
     return Check(name="compiler", state="missing", found=f"neither {chosen} nor ziglang: nothing can be trained", mend="./dev setup")
+
+
+def environments(agents: Path = AGENTS, folder: Path = ENVIRONMENTS) -> Iterator[Check]:
+    """Those that agents have of their own. Why one could not be made is in the log: `bus tail agent.environment`."""
+    for name in asked_for(agents):
+        yield _environment(Place(name, agents, folder))
+
+
+def _environment(place: Place) -> Check:
+    name = f".venvs/{place.name}"
+    reason = place.missing()
+    if reason is None:
+        return Check(name=name, state="ok", found=str(place.python))
+    if is_held(place.turn):
+        return Check(name=name, state="note", found="it is being made")
+    found = f"{reason}: the agent's supervisor makes it when it starts"
+    return Check(name=name, state="note", found=found, mend=f"./dev environment {place.name}")
 
 
 def honesty(environ: Mapping[str, str]) -> Check:

@@ -21,7 +21,7 @@ from bus.cli.payload import field_names
 from bus.cli.tables import one_line
 from bus.cli.tables import table as drawn
 from bus.home import find_home
-from bus.lifecycle import EXITED, TOPICS
+from bus.lifecycle import SUPERVISED, TOPICS
 from bus.process import agent_class
 from bus.topic import Command, Topic
 
@@ -104,7 +104,7 @@ def command_lines(tables: dict[str, type[Agent]], unreadable: set[str]) -> list[
 def _topic_line(topic: Topic[Any], tables: dict[str, type[Agent]]) -> TopicLine:  # of any struct
     publishers = sorted(name for name, agent in tables.items() if topic in agent.publishes)
     if topic in TOPICS:
-        publishers = ["every supervisor"] if topic == EXITED else ["every agent"]
+        publishers = ["every supervisor"] if topic in SUPERVISED else ["every agent"]
     return TopicLine(
         topic=topic.name,
         delivery=topic.delivery.value,

@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = [CHECKOUT / name for name in ("bus", "agents", "schemas")]
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 LONGEST = 350
-LOCKS = ["requirements.lock", "tests/judge/requirements.lock"]
+LOCKS = ["requirements.lock", "tests/judge/requirements.lock", "agents/petals/requirements.lock"]
 
 
 def lines_of(name: str) -> list[str]:
