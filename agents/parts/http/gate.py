@@ -1,0 +1,96 @@
+"""Which requests a door is open to, by their headers: to whom they were sent, from where, and by whom."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from agents.parts.http.asgi import Scope
+
+Address = IPv4Address | IPv6Address
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?", re.ASCII)
+_HTTP_PORT = 80
+
+HEAD_BYTES = 16 << 10
+"""Of a request's path and headers at most. A server looks whether they are longer only while they are not whole."""
+TOLD = 64
+"""Letters at most of what a client sent, in the error that it gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not answered: an HTTP status, and what was wrong."""
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A door's address and port, and the token that everybody must name, if there is one.
+
+    A page that somebody visits can have its browser send requests here. Its name may even be turned into this address (DNS rebinding):
+    then the browser takes us for that page's own server, but still sends its name as Host. So a Host must be an address of ours, or
+    `localhost`, and an Origin the one that pages from here have.
+    """
+
+    address: Address
+    port: int
+    token: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """Under which a client on this machine reaches the door."""
+        name = "localhost" if self.address.is_unspecified else f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return f"{name}:{self.port}"
+
+    def refusal(self, scope: Scope) -> Refusal | None:
+        """What speaks against an ASGI request or WebSocket. None: nothing."""
+        if _head_bytes(scope) > HEAD_BYTES:
+            return Refusal(431, f"path and headers are longer than {HEAD_BYTES} bytes")
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or not self._is_here(hosts[0]):
+            return Refusal(421, f"this is no server of {(', '.join(hosts) or 'no host')[:TOLD]!r}: ask for http://{self.authority}")
+        foreign = [origin for origin in _values(scope, b"origin") if origin != f"http://{hosts[0]}"]
+        if foreign:
+            return Refusal(403, f"pages of {foreign[0][:TOLD]!r} may not ask here")
+        if "cross-site" in _values(scope, b"sec-fetch-site"):
+            return Refusal(403, "pages of other sites may not ask here")
+        if self.token is not None and not _proves(_values(scope, b"authorization"), self.token):
+            return Refusal(401, "the token is missing or wrong: send it as Authorization: Bearer TOKEN")
+        return None
+
+    def _is_here(self, host: str) -> bool:
+        parts = _HOST.fullmatch(host)
+        if parts is None or int(parts[2] or _HTTP_PORT) != self.port:
+            return False
+        open_to_all = self.address.is_unspecified
+        if parts[1] == "localhost":
+            return self.address.is_loopback or open_to_all
+        try:
+            address = ip_address(parts[1].strip("[]"))
+        except ValueError:
+            return False
+        return open_to_all or address == self.address  # no name can be rebound where an address is asked for
+
+
+def _head_bytes(scope: Scope) -> int:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return headers + len(scope["raw_path"]) + len(scope["query_string"])
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """A header's values in lower case, but for secrets."""
+    values = (value.decode("latin-1") for key, value in scope["headers"] if key == name)
+    return [value if name == b"authorization" else value.lower() for value in values]
+
+
+def _proves(values: list[str], token: str) -> bool:
+    """Whether Authorization names the token, found out in the same time however much of it is right."""
+    if len(values) != 1:
+        return False
+    scheme, _, credentials = values[0].partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode("latin-1"), token.encode())

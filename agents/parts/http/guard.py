@@ -1,0 +1,160 @@
+"""Stands before an application: it sees only requests that are meant for it, whole, and no longer than it wants to read.
+
+Pure ASGI. A server bounds a head while it comes (serving.py), the gate one that came all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import structlog
+
+from agents.parts.http.asgi import App, Message, Receive, Scope, Send
+from agents.parts.http.gate import Gate, Refusal
+
+BODY_LIMIT = 4 << 20
+BODY_SECONDS = 20.0
+LINGER_SECONDS = 1.0
+"""Who is refused while it still sends reads the answer only if its connection stays open for a moment."""
+POLICY_VIOLATION = 1008
+"""A WebSocket's close code, https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1"""
+
+ErrorBody = Callable[[int, str], bytes]
+"""The JSON that an application's clients know errors by, for a status and what was wrong."""
+
+_log = structlog.get_logger()
+
+
+class _Left(Exception):
+    """The client has gone."""
+
+
+class _Refused(Exception):
+    """The request is not answered."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+class Guard:
+    """An application behind a gate. Bodies have at most BODY_LIMIT bytes and arrive within BODY_SECONDS.
+
+    What the application raises before it has answered is logged, and answered with 500.
+    """
+
+    def __init__(self, app: App, gate: Gate, error: ErrorBody) -> None:
+        self._app, self._gate, self._error = app, gate, error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        refusal = self._gate.refusal(scope)
+        if scope["type"] == "websocket":
+            return await (self._app(scope, receive, send) if refusal is None else _close(refusal, receive, send))
+        body = _Body(receive)
+        try:
+            if refusal is not None:
+                raise _Refused(refusal)
+            whole = await self._read(scope, body)
+        except _Refused as error:
+            return await self._refuse(error.refusal, body, send)
+        except _Left:
+            return None
+        return await self._answer(scope, _replayed(whole, receive), send)
+
+    async def _read(self, scope: Scope, body: _Body) -> bytes:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit():
+            raise _Refused(Refusal(400, "Content-Length is no number"))
+        if len(declared) > len(str(BODY_LIMIT)) or int(declared) > BODY_LIMIT:
+            raise self._too_large()
+        read = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in body.parts():
+                    read += part
+                    if len(read) > BODY_LIMIT:
+                        raise self._too_large()
+        except TimeoutError:
+            raise _Refused(Refusal(408, f"the request was not there after {BODY_SECONDS:g} s")) from None
+        return bytes(read)
+
+    def _too_large(self) -> _Refused:
+        return _Refused(Refusal(413, f"at most {BODY_LIMIT} bytes of a request are read"))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application answer. Raises what it raises in the middle of an answer: the server then cuts the connection."""
+        watched = _Watched(send)
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if watched.begun and not watched.ended:
+                raise
+            _log.error("a request was not answered", path=scope["path"], exc_info=error)
+            if not watched.begun:
+                await _say(send, 500, self._error(500, "this request could not be answered: the log says why"))
+
+    async def _refuse(self, refusal: Refusal, body: _Body, send: Send) -> None:
+        await _say(send, refusal.status, self._error(refusal.status, refusal.message), more=True)
+        with suppress(TimeoutError, _Left):
+            async with asyncio.timeout(LINGER_SECONDS):
+                async for _ in body.parts():
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Body:
+    """What a client sends, up to its end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = False
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """Those that were not taken yet, as they arrive. Raises _Left."""
+        while not self._ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _Left
+            self._ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+
+class _Watched:
+    """Passes an answer on, and knows how far it is."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = self.ended = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """What an application receives where the body has been read: it in one part, then whether the client is still there."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_whole() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_whole
+
+
+async def _say(send: Send, status: int, body: bytes, *, more: bool = False) -> None:
+    """An error, behind which the connection closes; with `more` its end is still to be sent."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _close(refusal: Refusal, receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket, which a server answers with 403."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal.message[:100]})
