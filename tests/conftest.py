@@ -37,3 +37,14 @@ def judge() -> Path:
         return find_judge()
     except NoJudge as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def swarm_python() -> Path:
+    """The Python that has the stack of the swarm; skips the test where it was not made."""
+    from bus.environment.place import Place
+
+    place = Place("petals")
+    if (reason := place.missing()) is not None:
+        pytest.skip(f"this needs Petals, which has an environment of its own ({reason}): ./dev environment petals makes it")
+    return place.python

@@ -21,10 +21,12 @@ import pytest
 
 from bus.address import ipc_addresses
 from bus.client import Client
+from bus.environment.place import Place
 from bus.errors import CommandRefused
 from bus.home import Home
 from bus.log.reader import read_folder
 from bus.log.records import Entry
+from bus.supervisor import names
 from bus.topic import Delivery
 from schemas import system
 
@@ -70,9 +72,20 @@ class Appliance:
         return self.processes[name]
 
     def up(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start everything that the Procfile lists, as `./dev up` does."""
+        """Start everything that the Procfile lists, as `./dev up` does; a peer of Petals only where its environment was made.
+
+        Its supervisor would make one, of gigabytes, in the checkout.
+        """
+        if Place("petals").missing() is not None:
+            lines = self.home.procfile.read_text().splitlines(keepends=True)
+            (self.home.root / "Procfile").write_text("".join(line for line in lines if not line.startswith("petals:")))
         self.processes["up"] = self._spawn([BUS, "up"], "up", settings)
         return self.processes["up"]
+
+    @property
+    def agents(self) -> set[str]:
+        """Those that `up` starts."""
+        return set(names(self.home)) - {"hub"}
 
     def bus(self, *arguments: str, timeout: float = 30.0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one `bus` command to its end."""
@@ -178,13 +191,14 @@ class Appliance:
         """kill -9 for whatever is still there, supervisors first. Returns what it found."""
         self.leave()
         left = list(self.left_over())
+        found = [f"{process.pid}: {' '.join(process.cmdline())} ({process.status()})" for process in left if process.is_running()]
         for process in sorted(left, key=lambda each: "run" not in each.cmdline()):
             process.kill()
         psutil.wait_procs(left, STOP_TIMEOUT)
         for folder in self._mounts:
             subprocess.run(["umount", "--lazy", str(folder)], timeout=30, check=True)
         self._mounts.clear()
-        return [str(process) for process in left]
+        return found
 
     def left_over(self) -> Iterator[psutil.Process]:
         """Every process with this BUS_HOME in its environment, but for the test itself."""
@@ -223,6 +237,20 @@ def compile_cache() -> Iterator[Path]:
 
 @pytest.fixture
 def appliance(compile_cache: Path) -> Iterator[Appliance]:
+    with running(compile_cache) as appliance:
+        yield appliance
+
+
+@pytest.fixture
+def another(compile_cache: Path) -> Iterator[Appliance]:
+    """A second appliance beside the first, as on another machine."""
+    with running(compile_cache) as appliance:
+        yield appliance
+
+
+@contextlib.contextmanager
+def running(compile_cache: Path) -> Iterator[Appliance]:
+    """An appliance, whose processes have all left in the end."""
     root = Path(tempfile.mkdtemp(prefix="zp-"))
     appliance = Appliance(root, compile_cache)
     try:

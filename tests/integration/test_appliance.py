@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from conftest import CHECKOUT, Appliance, json_lines, wait_for
 from mcap.reader import make_reader
 
 from bus.client import Client
+from bus.lifecycle import SUPERVISED
 from schemas import train
 
 TRAINING = 90.0
@@ -160,7 +162,7 @@ def test_ctrl_c_ends_everything_in_time_with_nothing_lost(appliance: Appliance) 
     recorded = data_of(appliance, "train.step")
     assert [data["step"] for data in recorded] == list(range(1, len(recorded) + 1))
     stopped = {msgpack.unpackb(entry.data)["source"] for entry in appliance.log("agent.stopped")}
-    assert stopped == {"recorder", "power", "trainer", "exporter"}
+    assert stopped == appliance.agents
     assert "killed" not in appliance.output("up")
     assert check_closed_segments(appliance) == len(appliance.log())
 
@@ -168,7 +170,7 @@ def test_ctrl_c_ends_everything_in_time_with_nothing_lost(appliance: Appliance) 
 def test_closing_the_terminal_ends_everything_too(appliance: Appliance) -> None:
     honcho = appliance.up()
     appliance.connect()
-    wait_for(lambda: len(appliance.log("agent.manifest")) == 4, "four manifests")
+    wait_for(lambda: len(appliance.log("agent.manifest")) == len(appliance.agents), "their manifests")
     appliance.leave()
     os.killpg(honcho.pid, signal.SIGHUP)
 
@@ -219,9 +221,9 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
 
     names = [path.parent.name for path in (CHECKOUT / "agents").glob("*/agent.py")]
     classes = [agent_class(name) for name in names]
-    published = {topic.name for each in classes for topic in each.publishes}
+    published = {topic.name for topics in (SUPERVISED, *(each.publishes for each in classes)) for topic in topics}
     read = {(each.name, entry.topic.name) for each in classes for entry in table(each) if isinstance(entry, OnTopic)}
-    assert {"power", "recorder", "trainer", "exporter"} <= set(names)
+    assert {"power", "recorder", "trainer", "exporter", "petals"} <= set(names)
     assert {topic for _, topic in read} <= published, read
     assert {line.partition(":")[0] for line in Path(CHECKOUT / "Procfile").read_text().splitlines()} == {"hub", *names}
 
@@ -229,11 +231,11 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
 def test_no_process_of_the_appliance_listens_off_loopback(appliance: Appliance) -> None:
     appliance.up()
     appliance.connect()
-    wait_for(lambda: len(appliance.log("agent.manifest")) == 4, "four manifests")
+    wait_for(lambda: len(appliance.log("agent.manifest")) == len(appliance.agents), "their manifests")
     listening = [
-        connection.laddr
+        connection.laddr.ip
         for process in appliance.left_over()
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     ]
-    assert listening == []
+    assert all(ip_address(ip).is_loopback for ip in listening), listening
