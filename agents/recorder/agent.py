@@ -94,7 +94,9 @@ class Recorder(Agent):
         )
         subscriber.await_ready(self.client.publisher, 5.0)
         self.drawer = Drawer(self.artifacts)
-        self.projector = Projector(self.artifacts, self.recording, self._on_projected, self.drawer.ask, self._on_projector, self._on_damage)
+        self.projector = Projector(
+            self.artifacts, self.recording, self._on_projected, self.drawer.ask, self._on_projector, self._on_damage, self._on_audit
+        )
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
         )
@@ -223,6 +225,11 @@ class Recorder(Agent):
         if error is not None:
             self.log.error("run files are not written", exc_info=error)
         self._trouble("run files", None if error is None else f"run files are not written: {error}")
+
+    def _on_audit(self, error: Exception | None) -> None:
+        if error is not None:
+            self.log.error("the audit of the Petals peer is not written", exc_info=error)
+        self._trouble("audit", None if error is None else f"the audit of the Petals peer is not written: {error}")
 
     def _on_damage(self, damage: DamagedSegment) -> None:
         """Say each place once, however often it is read."""

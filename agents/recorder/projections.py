@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from agents.recorder import audit
+from agents.recorder.audit import Audit, say_error
 from agents.recorder.drawing import draw
 from agents.recorder.expired import has_expired
 from agents.recorder.exports import TOPICS as EXPORTED
@@ -147,7 +149,7 @@ class Projector:
 
     `on_finished` is called with each run whose files are complete, `on_curve` with each folder whose loss curve is to be drawn, `on_error`
     with what keeps files from being written, and with None when they are again, `on_damage` each time that a damaged place of the log
-    is met: they are made of what lies around it.
+    is met: they are made of what lies around it. `on_audit` is as `on_error`, of the audit alone.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Projector:
         on_curve: Callable[[Path], None],
         on_error: Callable[[Exception | None], None],
         on_damage: OnDamage = say_damage,
+        on_audit: Callable[[Exception | None], None] = say_error,
     ) -> None:
         self._artifacts = artifacts
         self._log = log
@@ -168,6 +171,7 @@ class Projector:
         self._projection = Projection(artifacts)
         self._recipes = RecipeResults(artifacts)
         self._exports = Exports(artifacts)
+        self._audit = Audit(artifacts, on_audit)
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -188,6 +192,7 @@ class Projector:
                 return project(self._artifacts, run)
             finally:
                 self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
+                self._audit.look_again()
 
     def close(self) -> None:
         """Catch up with the log, and end."""
@@ -238,6 +243,7 @@ class Projector:
             self._exports.catch_up(self._log, end, self._on_damage)
             finished, self._projection.finished = self._projection.finished, []
             undrawn, self._projection.undrawn = self._projection.undrawn, set()
+            self._audit.follow(self._log, end, self._on_damage)
         for folder in undrawn:
             self._on_curve(folder)
         for files in finished:
@@ -282,6 +288,8 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     projection.close()
     RecipeResults(artifacts).add(read_folder(artifacts / "log", topics=[RECIPE_CHECKED.name], on_damage=say_damage))
     Exports(artifacts, run).add(read_folder(artifacts / "log", topics=list(EXPORTED), on_damage=say_damage))
+    if run is None:
+        audit.make_again(artifacts, read_folder(artifacts / "log", topics=list(audit.TOPICS), on_damage=say_damage))
     if run is not None and run not in folders:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
