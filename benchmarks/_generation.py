@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +59,14 @@ class Plan:
 class Entrant:
     """A contender's process, and its answers."""
 
-    def __init__(self, opened: Stage, name: str, job: Job) -> None:
-        command = [sys.executable, "-m", MODULES[name], msgspec.json.encode(job).decode()]
-        self._child = opened.start(name, command, {}, speaks=True)
+    def __init__(self, opened: Stage, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+        self._child = opened.start(name, command, environment, speaks=True)
         self._texts = 1
         self.turns: list[Turn] = []
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     def settle(self, seconds: float) -> None:
         """Find out how many texts make a turn of `seconds`; the first one is slower than the others."""
@@ -85,19 +89,29 @@ def write_in_turns(model: Model, plan: Plan) -> dict[str, list[Turn]]:
         export(Path(folder), model)
         prompt = np.random.default_rng(SEED).integers(0, model.recipe.vocabulary, model.prompt).tolist()
         job = Job(folder=folder, prompt=prompt, tokens=model.tokens, threads=THREADS)
-        entrants = {name: Entrant(opened, name, job) for name in MODULES}
+        entrants = {name: Entrant(opened, name, command(sys.executable, module, job), {}) for name, module in MODULES.items()}
+        return rounds(entrants, plan.rounds, plan.seconds, f"{model.recipe.name} in {model.precision}")
+
+
+def command(python: str, module: str, job: Job) -> list[str]:
+    """What starts a contender with its job."""
+    return [python, "-m", module, msgspec.json.encode(job).decode()]
+
+
+def rounds(entrants: Mapping[str, Entrant], count: int, seconds: float, what: str) -> dict[str, list[Turn]]:
+    """Let each write for about `seconds` in each round. Raises ChildFailed."""
+    for entrant in entrants.values():
+        entrant.settle(seconds)
+    for number in range(count):
+        sys.stderr.write(f"{what}: round {number + 1} of {count}\n")
         for entrant in entrants.values():
-            entrant.settle(plan.seconds)
-        for number in range(plan.rounds):
-            sys.stderr.write(f"{model.recipe.name} in {model.precision}: round {number + 1} of {plan.rounds}\n")
-            for entrant in entrants.values():
-                entrant.take_turn()
-        return {name: entrant.turns for name, entrant in entrants.items()}
+            entrant.take_turn()
+    return {name: entrant.turns for name, entrant in entrants.items()}
 
 
 def export(folder: Path, model: Model) -> None:
     """Write the files that both contenders read, with random weights."""
     weights = folder / "weights.safetensors"
-    weights.write_bytes(safetensors.encode(initial_weights(model.recipe, SEED), {}))
+    weights.write_bytes(safetensors.encode(initial_weights(model.recipe, SEED), {"format": "pt"}))  # transformers wants to be told
     source = Source(recipe=model.recipe, files=(weights,), weights=open_weights((weights,), model.recipe), checkpoint="0" * 64, facts={})
     write_folder(source, TOKENS, storage_for(model.precision), folder, lambda done, total, what: None)

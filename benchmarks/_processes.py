@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -74,13 +76,13 @@ class Child:
             raise ChildFailed(f"{self.name} ended with {self._process.returncode}:\n{self._written()}")
 
     def end(self) -> None:
-        """SIGTERM, and SIGKILL for what does not leave."""
+        """SIGTERM, and SIGKILL for what does not leave, and for what it leaves behind of its own."""
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(END_TIMEOUT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says PermissionError of a group of zombies
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(END_TIMEOUT)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()

@@ -1,1 +1,1 @@
-"""Who takes part in `benchmarks.generate`: ours and onnxruntime-genai, each over the same exported model."""
+"""Who takes part in `benchmarks.generate` and `benchmarks.petals`: each writes behind the same prompt with the same exported model."""

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from agents.parts.recipes import RECIPES
-from benchmarks import _figures, _ratios, bus, export, gains, generate, train
+from benchmarks import _figures, _petals, _ratios, bus, export, gains, generate, petals, train
 from benchmarks._processes import ChildFailed, await_ready, stage
 from benchmarks._results import Figures
 from benchmarks._training import Entrant
@@ -124,6 +124,35 @@ def test_generators_take_turns_over_the_same_model_and_write_the_same(tmp_path: 
         assert 0 < row["lowest ratio"] <= row["ratio"] <= row["highest ratio"]
     for row in written["agreement"]:
         assert row["same"] == row["tokens"] == generate.QUICK.models[0].tokens
+
+
+@pytest.mark.timeout(300)  # three hosts and four other processes load PyTorch
+def test_a_swarm_writes_what_this_machine_writes_alone_also_where_a_peer_fails(swarm_python: Path, tmp_path: Path) -> None:
+    petals.measure(petals.QUICK, tmp_path / "petals.json")
+
+    written, case = json.loads((tmp_path / "petals.json").read_text()), petals.QUICK.cases[0]
+    for table in ("first", "text", "agreement"):
+        assert [row["contender"] for row in written[table]] == list(_petals.MODULES)
+    for row in (*written["first"], *written["text"]):
+        assert 0 < row["lowest ratio"] <= row["ratio"] <= row["highest ratio"]
+    for row in written["first"]:
+        assert 0 < row["lowest"] <= row["ms"] <= row["highest"]
+        assert (row["ms to open"] is None) == row["contender"].startswith("local")
+    for row in written["agreement"]:
+        assert row["same"] == row["tokens"] == case.tokens
+    assert all(row["peak RSS"] > 0 for row in written["memory"])
+    for row in written["fallback"]:
+        assert row["times"] == row["same texts"] == case.outages
+        assert 0 < row["lowest"] <= row["p50"] <= row["highest"]
+
+
+def test_what_a_contender_started_ends_with_it(tmp_path: Path) -> None:
+    with stage(tmp_path) as opened:
+        child = opened.start("parent", ["sh", "-c", "sleep 60 & echo $!; wait"], {}, speaks=True)
+        started = psutil.Process(child.read(int, 10))
+
+    _, here = psutil.wait_procs([started], timeout=2)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in here)  # which stays where nobody takes what has ended
 
 
 def test_a_model_is_exported_in_every_precision_and_run(tmp_path: Path) -> None:
