@@ -28,11 +28,15 @@ class ChainClient:
     def open(self, length: int, mixed: bool) -> int:
         """Begin a text of at most so many tokens. Raises Unanswered."""
         session = next(self._numbers)
-        self._say(Open(session=session, length=length, mixed=mixed))
         with self._lock:
             if self._gone is not None:
                 raise Unanswered(self._gone)
-            self._answers[session] = queue.SimpleQueue()
+            self._answers[session] = queue.SimpleQueue()  # before it is asked for: the answer may be a refusal at once
+        try:
+            self._say(Open(session=session, length=length, mixed=mixed))
+        except Unanswered:
+            del self._answers[session]
+            raise
         return session
 
     def read(self, session: int, tokens: list[int], seconds: float) -> Logits:
