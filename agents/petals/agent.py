@@ -48,6 +48,7 @@ REFUSALS: dict[type[Exception], str] = {
 }
 """What `petals.generate` says where there is no text, by what was raised."""
 STOP_PATIENCE = 0.9
+"""Seconds that the agent waits for host and chain to leave the swarm."""
 
 
 class Petals(Agent):
@@ -72,18 +73,18 @@ class Petals(Agent):
         self.writer = Writer(self.publish, settings.patience, self.layers.count)
         self.membership = Membership(artifacts, settings, self.publish, self.layers.count, self.change)
         self.writers = ThreadPoolExecutor(AT_ONCE, "text")
-        self.answering = Answering(self.writer, self.writers, self._status, self._peers)
+        self.answering = Answering(self.writer, self.writers, lambda: self.status(Nothing()), lambda: self.peers(Nothing()))
         self.serving: Serving | None = None
 
     async def start(self) -> None:
+        if self.settings.prefix is not None and self.settings.model is None:
+            raise BadSettings("petals.prefix names the weights of one model: name its folder by petals.model, too")
         self.versions = {name: version(name) for name in ("onnxruntime", "starlette", "uvicorn")}
         await asyncio.to_thread(self.layers.open)
         self.membership.trusted.recall()
         self.membership.keeper.open()
         await self._open_door()
         self.change(self.membership.standing)
-        if self.settings.prefix is not None and self.settings.model is None:
-            raise BadSettings("petals.prefix names the weights of one model: name its folder by petals.model, too")
         if self.settings.model is not None:
             await asyncio.to_thread(self.use, Path(self.settings.model))
 
@@ -126,11 +127,23 @@ class Petals(Agent):
 
     @answers(petals.STATUS)
     def status(self, request: Nothing) -> petals.Status:
-        return self._status()
+        membership, totals = self.membership, self.writer.totals
+        health = membership.health
+        return petals.Status(
+            serving=membership.serving,
+            swarm="none" if health is None else "joined" if self.settings.peers else "own",
+            reason=None if membership.standing.complete else membership.standing.reason,
+            complete=health is not None and health.complete,
+            generations=totals.generations,
+            writing=self.writer.writing,
+            tokens=dict(totals.tokens),
+            fallbacks=totals.fallbacks,
+        )
 
     @answers(petals.PEERS)
     def peers(self, request: Nothing) -> petals.Peers:
-        return self._peers()
+        health = self.membership.health
+        return petals.Peers(peers=[] if health is None else health.peers, policy=published(self.membership.trusted.policy))
 
     @answers(petals.GENERATE)
     async def generate(self, request: petals.Generate) -> petals.Generated:
@@ -201,21 +214,3 @@ class Petals(Agent):
             model.open_ahead()
         except BadModel as error:
             self.log.warning("the whole model does not open on this machine", folder=str(model.folder), reason=str(error))
-
-    def _status(self) -> petals.Status:
-        membership, totals = self.membership, self.writer.totals
-        health = membership.health
-        return petals.Status(
-            serving=membership.serving,
-            swarm="none" if health is None else "joined" if self.settings.peers else "own",
-            reason=None if membership.standing.complete else membership.standing.reason,
-            complete=health is not None and health.complete,
-            generations=totals.generations,
-            writing=self.writer.writing,
-            tokens=dict(totals.tokens),
-            fallbacks=totals.fallbacks,
-        )
-
-    def _peers(self) -> petals.Peers:
-        health = self.membership.health
-        return petals.Peers(peers=[] if health is None else health.peers, policy=published(self.membership.trusted.policy))

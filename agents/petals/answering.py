@@ -12,7 +12,6 @@ from typing import Literal
 from agents.parts.generation.text import Request, Written
 from agents.petals import writer
 from agents.petals.api.answers import ModelCard
-from agents.petals.errors import NoModel
 from schemas import petals
 
 AHEAD = 64
@@ -31,9 +30,7 @@ class Answering:
 
     def model(self) -> ModelCard:
         """Raises NoModel."""
-        model = self.writer.means.model
-        if model is None:
-            raise NoModel("there is no model yet: wait for an export.completed, or name a folder by the setting `model`")
+        model = self.writer.means.needed_model()
         return ModelCard(id=model.prefix, created=model.created, context=model.context)
 
     def write(self, request: Request, client: Literal["http"]) -> Spoken:

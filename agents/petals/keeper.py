@@ -76,7 +76,7 @@ class Keeper:
         self._changed.set()
 
     def trust(self, message: Trust) -> None:
-        """Tell the chain whom it may use; one that starts later is told by its order."""
+        """Tell the chain, if there is one, whom it may use."""
         chain = self._chain
         if chain is not None:
             try:

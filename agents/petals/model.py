@@ -72,13 +72,12 @@ class Model:
 
 
 def open_model(folder: Path, prefix: str | None) -> Model:
-    """Raises BadFolder, BadModel for a folder that Petals cannot host."""
-    llama = read_llama(folder)
-    weight_files(folder)  # of which Petals must find none that are no safetensors
+    """Raises BadFolder, BadModel for a folder that Petals cannot host; and as mark does."""
+    llama, marked = read_llama(folder), mark(folder)
     name = prefix or prefix_of(folder)
     if not re.match(RECIPE_PATTERN, name):
         raise BadFolder(f"{name!r} is no name for a model in a swarm: want letters, digits, - and _, by the setting `prefix`")
-    return Model(folder, name, llama, read_config(folder).eos_token_id, Tokenizer.open(folder), f"{name[:LONGEST_PREFIX]}-{mark(folder)}")
+    return Model(folder, name, llama, read_config(folder).eos_token_id, Tokenizer.open(folder), f"{name[:LONGEST_PREFIX]}-{marked}")
 
 
 def mark(folder: Path) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.parts.external_data import BadModel
-from agents.parts.generation.decoder import Tokens
+from agents.parts.generation.decoder import Cache, Decoder, Tokens
 from agents.petals.chain_client import ChainClient, numbers_of
 from agents.petals.errors import Unanswered
 from schemas import petals
@@ -77,8 +77,8 @@ class SwarmRoute:
 class LocalRoute:
     """By the whole model on this machine, which `opened` opens or has open."""
 
-    opened: Callable[[], Any]
-    _cache: Any = None
+    opened: Callable[[], Decoder]
+    _cache: Cache | None = None
 
     def begin(self) -> None:
         self._cache = None

@@ -46,6 +46,12 @@ class Means:
     chain: ChainClient | None = None
     why_alone: str | None = None
 
+    def needed_model(self) -> Model:
+        """Raises NoModel."""
+        if self.model is None:
+            raise NoModel("there is no model yet: wait for an export.completed, or name a folder by the setting `model`")
+        return self.model
+
 
 @dataclass(slots=True)
 class Writer:
@@ -69,9 +75,7 @@ class Writer:
     def begin(self, request: Request, client: Literal["bus", "http"]) -> Text:
         """A text, which is written as it is iterated over. Raises NoModel, Busy, Closing."""
         means = self.means
-        if means.model is None:
-            raise NoModel("there is no model yet: wait for an export.completed, or name a folder by the setting `model`")
-        text = Text(self, means, means.model, request, client, f"{time.time_ns():x}-{next(self._numbers)}")
+        text = Text(self, means, means.needed_model(), request, client, f"{time.time_ns():x}-{next(self._numbers)}")
         with self._lock:
             if self.closed:
                 raise Closing("the agent ends: it writes no more")

@@ -67,10 +67,14 @@ def read_at(fd: int, offset: int, size: int) -> bytes:
     return data
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Gives `path` this content, whole or not at all, and returns when it is on the medium. One writer at a time. Raises OSError."""
+def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Gives `path` this content, whole or not at all, and returns when it is on the medium. One writer at a time. Raises OSError.
+
+    `mode` are its rights, less the umask's.
+    """
     temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)  # what a crash left has rights of its own
+    with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:  # Path.open takes no opener
         file.write(data)
         file.flush()
         sync(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from agents.parts.bounded import Unreadable, read_bounded
-from bus.log.disk import make_folder, sync, sync_folder, write_all
+from bus.log.disk import make_folder, replace_file
 from schemas import petals
 from schemas.petals import PeerId
 
@@ -77,16 +76,7 @@ def read_policy(path: Path) -> Policy:
 def write_policy(path: Path, policy: Policy) -> None:
     """Let the file say this, whole or not at all; only this user may read it. Raises OSError."""
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(fd, msgspec.json.format(msgspec.json.encode(policy, order="deterministic"), indent=2) + b"\n", 0)
-        sync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(path)
-    sync_folder(path.parent)
+    replace_file(path, msgspec.json.format(msgspec.json.encode(policy, order="deterministic"), indent=2) + b"\n", 0o600)
 
 
 class PolicyFile:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from agents.petals.messages import ChainOrder, Close, Message, Open, Read, Ready, Trust, Unread
-from agents.petals.swarm.look import Looker
+from agents.petals.swarm.look import PING_SECONDS, Looker
 from agents.petals.swarm.network import join
 from agents.petals.swarm.pipe import Pipe, run
 from agents.petals.swarm.routing import routing_of
@@ -56,7 +56,7 @@ def patient(order: ChainOrder) -> dict[str, object]:
         "connect_timeout": order.patience,
         "request_timeout": STEP_SECONDS,
         "update_period": order.look_seconds,
-        "ping_timeout": 0.5,
+        "ping_timeout": PING_SECONDS,
         "max_retries": 2,
         "min_backoff": 0.05,
         "ban_timeout": 2 * order.look_seconds,

@@ -21,8 +21,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from agents.petals.admission.policy import PolicyFile
 from agents.petals.admission.record_pipe import RecordPipe
-from agents.petals.messages import Limits
+from agents.petals.messages import HostOrder, Limits
+from agents.petals.swarm import host
 from agents.petals.swarm.handler import GuardedHandler
+from agents.petals.swarm.network import join
+from agents.petals.swarm.skeleton import read_config
 
 
 def make_model(folder: str) -> None:
@@ -50,67 +53,21 @@ def main(folder: str, prefix: str, policy: str, limits: str, pipe: str) -> None:
             limits=msgspec.json.decode(limits, type=Limits),
             records=RecordPipe(int(pipe)),
         )
-    host = server.Server(
-        initial_peers=[],
-        dht_prefix=prefix,
-        converted_model_name_or_path=folder,
-        block_indices="0:2",
-        throughput=10.0,
-        num_handlers=1,
-        skip_reachability_check=True,
-        reachable_via_relay=False,
-        use_relay=False,
-        use_auto_relay=False,
-        host_maddrs=["/ip4/127.0.0.1/tcp/0"],
-        device="cpu",
-        torch_dtype="float32",
-        inference_max_length=64,
-        max_batch_size=128,
-        attn_cache_tokens=1024,
-        step_timeout=30.0,
-        update_period=5,
-    )
-    container = server.ModuleContainer.create(
-        dht=host.dht,
-        dht_prefix=prefix,
-        converted_model_name_or_path=folder,
-        block_config=host.block_config,
-        attn_cache_bytes=host.attn_cache_bytes,
-        server_info=host.server_info,
-        model_info=host.model_info,
-        block_indices=host.strict_block_indices,
-        num_handlers=1,
-        min_batch_size=host.min_batch_size,
-        max_batch_size=host.max_batch_size,
-        max_chunk_size_bytes=host.max_chunk_size_bytes,
-        max_alloc_timeout=host.max_alloc_timeout,
-        inference_max_length=host.inference_max_length,
-        torch_dtype=host.torch_dtype,
-        cache_dir=None,
-        max_disk_space=None,
-        device=host.device,
-        compression=host.compression,
-        update_period=host.update_period,
-        expiration=host.expiration,
-        request_timeout=host.request_timeout,
-        session_timeout=host.session_timeout,
-        step_timeout=host.step_timeout,
-        prefetch_batches=1,
-        sender_threads=1,
-        revision=None,
-        token=None,
-        quant_type=host.quant_type,
-        tensor_parallel_devices=host.tensor_parallel_devices,
-        should_validate_reachability=False,
-        start=True,
-    )
-    sys.stdout.write(f"{host.dht.get_visible_maddrs()[0]}\n")
+    host.CACHE_TOKENS, host.LARGEST_BATCH = 1024, 128  # so small that a test can fill them
+    listen = ["/ip4/127.0.0.1/tcp/0"]
+    order = HostOrder(
+        folder=folder, prefix=prefix, start=0, end=2, initial_peers=[], listen=listen, identity=f"{folder}.key", policy=policy,
+        limits=msgspec.json.decode(limits, type=Limits),
+    )  # fmt: skip
+    dht = join([], order.identity, listen)
+    container = host.contain(order, read_config(Path(folder), prefix), dht, torch.device("cpu"), torch.float32)
+    sys.stdout.write(f"{dht.get_visible_maddrs()[0]}\n")
     sys.stdout.flush()
     sys.stdin.read()
     container.shutdown()
     container.join(10)
-    host.dht.shutdown()
-    host.dht.join(10)
+    dht.shutdown()
+    dht.join(10)
 
 
 if __name__ == "__main__":
