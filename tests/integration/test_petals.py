@@ -210,10 +210,13 @@ def stock(python: Path, model: Path, address: str, allow: Callable[[str], object
 def test_a_killed_agent_leaves_nothing_behind_and_comes_back(appliance: Appliance, model: Path) -> None:
     client = peer(appliance, model, "all")
     complete(client)
-    group = host_of(appliance).pid
+    host = host_of(appliance)
+    group, sockets = host.pid, Path(host.environ()["HIVEMIND_SOCKETS"])
+    assert list(sockets.iterdir())
     appliance.kill("petals")
 
     wait_for(lambda: not in_group(group), "the end of the host and of all that it started")
+    assert not sockets.exists()
     appliance.wait_for_agent(client, "petals")
     complete(client)
     assert greedy(client).served == [petals.Stretch(route="swarm", tokens=LENGTH)]

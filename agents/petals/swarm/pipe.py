@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import BinaryIO
 import psutil
 
 from agents.petals.messages import Broken, Message, encode, read
+from agents.petals.swarm.compatibility import SOCKETS
 
 NICENESS = 5
 """A text that somebody waits for goes before training (10), and after the bus."""
@@ -81,6 +83,8 @@ def is_alive(process: psutil.Process) -> bool:
 
 def end_group() -> None:
     """End, with all that was started here: hivemind's daemon and forked processes are of this process's group, and outlive it otherwise."""
+    if (sockets := os.environ.get(SOCKETS)) is not None:
+        shutil.rmtree(sockets, ignore_errors=True)  # an agent that was killed does not
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
 
