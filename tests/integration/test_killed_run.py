@@ -11,7 +11,7 @@ from conftest import Appliance, wait_for
 from bus.client import Client
 from schemas import train
 
-STEPS = 400
+STEPS = 1000
 EVERY = {
     "BUS_TRAINER_STEPS": str(STEPS),
     "BUS_TRAINER_CHECKPOINT_EVERY": "50",
