@@ -27,7 +27,16 @@ class NoSettings(Struct, frozen=True, kw_only=True):
 class Bus(Protocol):
     """What an agent needs of the bus: the client has it, and so has FakeBus."""
 
-    def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str: ...
+    def publish(
+        self,
+        topic: Topic[T],
+        data: T,
+        *,
+        run: str | None = None,
+        cause: str | None = None,
+        time: int | None = None,
+        attachments: tuple[bytes, ...] = (),
+    ) -> str: ...
 
     def flush(self, timeout: float) -> None: ...
 
@@ -129,11 +138,20 @@ class Agent:
     def close(self) -> Any:  # None, or an awaitable of None
         """Called last, when everything published is on disk."""
 
-    def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str:
-        """Publish one event and return its id. Raises NotDeclared for a topic outside `publishes`."""
+    def publish(
+        self,
+        topic: Topic[T],
+        data: T,
+        *,
+        run: str | None = None,
+        cause: str | None = None,
+        time: int | None = None,
+        attachments: tuple[bytes, ...] = (),
+    ) -> str:
+        """Publish one event and return its id; on LATEST topics with bulk behind it. Raises NotDeclared for a topic outside `publishes`."""
         if topic not in self.publishes:
             raise NotDeclared(f"{self.name} publishes {topic.name}, which is not in its publishes table: add it there")
-        return self.bus.publish(topic, data, run=run, cause=cause, time=time)
+        return self.bus.publish(topic, data, run=run, cause=cause, time=time, attachments=attachments)
 
     def set_state(self, state: AgentState, reason: str | None = None) -> None:
         """Say how this agent is; the reason is shown by `bus top`."""

@@ -56,8 +56,17 @@ class AgentBus:
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str:
-        return self.client.publish(topic, data, run=run, cause=cause, time=time)
+    def publish(
+        self,
+        topic: Topic[T],
+        data: T,
+        *,
+        run: str | None = None,
+        cause: str | None = None,
+        time: int | None = None,
+        attachments: tuple[bytes, ...] = (),
+    ) -> str:
+        return self.client.publish(topic, data, run=run, cause=cause, time=time, attachments=attachments)
 
     def flush(self, timeout: float) -> None:
         self.client.flush(timeout)

@@ -20,8 +20,8 @@ from bus.event import Event
 from bus.lifecycle import MANIFEST, STOPPED, AgentState
 from bus.log.reader import read_folder
 from bus.log.records import Entry
-from bus.topic import Command, Topic
-from bus.wire import CommandCall, Envelope, decode_data, decode_envelope, encode_data, to_event
+from bus.topic import LATEST, Command, Topic
+from bus.wire import CommandCall, Envelope, check_attachments, decode_data, decode_envelope, encode_data, to_event
 
 T = TypeVar("T")
 Request = TypeVar("Request")
@@ -35,20 +35,34 @@ REPLAY_TIMEOUT = 60.0
 class FakeBus:
     """An in-memory bus for one agent, whose name is `source`; `now` gives the time of its events. Safe from any thread.
 
-    `events` holds what was published, each checked by an encode and decode, and `states` what the agent said of itself.
+    `events` holds what was published, each checked by an encode and decode, `attachments` what each (by id) carried behind it, and
+    `states` what the agent said of itself.
     """
 
     def __init__(self, source: str = "test", now: Callable[[], int] = clock.time_ns) -> None:
         self.events: list[Event[Any]] = []  # of every topic that the agent publishes
         self.states: list[tuple[AgentState, str | None]] = []
+        self.attachments: dict[str, tuple[bytes, ...]] = {}
         self.source = source
         self.epoch = clock.time_ns()
         self._now = now
         self._previous: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def publish(self, topic: Topic[T], data: T, *, run: str | None = None, cause: str | None = None, time: int | None = None) -> str:
+    def publish(
+        self,
+        topic: Topic[T],
+        data: T,
+        *,
+        run: str | None = None,
+        cause: str | None = None,
+        time: int | None = None,
+        attachments: tuple[bytes, ...] = (),
+    ) -> str:
         checked = decode_data(topic.name, encode_data(data), topic.type)
+        if attachments and topic.delivery is not LATEST:
+            raise ValueError(f"{topic.name} is durable: bulk goes into the store, its hash onto the bus")
+        check_attachments(topic.name, attachments)
         with self._lock:
             seq = len(self.events) + 1
             event = Event(
@@ -57,6 +71,7 @@ class FakeBus:
             )  # fmt: skip
             self._previous[topic.name] = seq
             self.events.append(event)
+            self.attachments[event.id] = attachments
         return event.id
 
     def flush(self, timeout: float) -> None:

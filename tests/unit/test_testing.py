@@ -14,12 +14,12 @@ from recorded import received
 
 from bus.agent import Agent, answers, every, on
 from bus.comparison import differences
-from bus.errors import CommandRefused
+from bus.errors import CommandRefused, FrameTooLarge
 from bus.event import Event
 from bus.lifecycle import MANIFEST, STOPPED
 from bus.log.records import Entry
-from bus.testing import Harness, recorded_output, replay_process, run
-from bus.topic import Command, Topic
+from bus.testing import FakeBus, Harness, recorded_output, replay_process, run
+from bus.topic import LATEST, Command, Topic
 from bus.wire import CommandCall, encode_data
 
 SECOND = 1_000_000_000
@@ -140,6 +140,18 @@ def test_feeding_calling_or_ticking_what_the_agent_has_not_says_what_it_has(tmp_
             await harness.tick("tock")
 
     run(scenario())
+
+
+def test_what_an_event_carries_is_kept_with_it_and_refused_where_the_bus_would_refuse_it() -> None:
+    bus, picture = FakeBus(), Topic("test.picture", Reading, delivery=LATEST)
+
+    event_id = bus.publish(picture, Reading(value=1.0), attachments=(b"jpeg",))
+
+    assert bus.attachments == {event_id: (b"jpeg",)}
+    with pytest.raises(ValueError, match="durable"):
+        bus.publish(READING, Reading(value=1.0), attachments=(b"jpeg",))
+    with pytest.raises(FrameTooLarge):
+        bus.publish(picture, Reading(value=1.0), attachments=(b"",) * 17)
 
 
 def test_a_process_replay_calls_timers_by_log_time_before_the_entry_that_is_not_earlier(tmp_path: Path) -> None:
