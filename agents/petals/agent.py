@@ -15,6 +15,7 @@ from agents.parts.generation.errors import BadRequest
 from agents.parts.http.door import open_door
 from agents.parts.http.serving import Serving
 from agents.parts.safetensors import BadSafetensors
+from agents.parts.secret import read_secret
 from agents.parts.weights import BadWeights
 from agents.petals.admission.policy import BadPolicy, published
 from agents.petals.answering import Answering
@@ -24,7 +25,7 @@ from agents.petals.folder import BadFolder
 from agents.petals.layers.keeping import Keeping
 from agents.petals.membership import Membership, Standing
 from agents.petals.model import Model, open_model
-from agents.petals.settings import PetalsSettings, read_token
+from agents.petals.settings import PetalsSettings
 from agents.petals.writer import AT_ONCE, Means, Writer, generated, request_of
 from bus.agent import Agent, Bus, answers, every, on
 from bus.environment.place import ready
@@ -184,7 +185,7 @@ class Petals(Agent):
 
     async def _open_door(self) -> None:
         token = self.settings.token_file
-        door = open_door(self.settings.host, self.settings.port, None if token is None else read_token(Path(token)))
+        door = open_door(self.settings.host, self.settings.port, None if token is None else read_secret("petals.token_file", Path(token)))
         self.serving = Serving(door, application(self.answering, door.gate))
         await self.serving.open()
         self.declare("http", "real", f"OpenAI's API at {door.url}")

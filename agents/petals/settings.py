@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from agents.parts.bounded import Unreadable, read_bounded
 from agents.petals.messages import Limits
 from bus.settings import BadSettings
 
 _BLOCKS = re.compile(r"(\d{1,5}):(\d{1,5})")
-TOKEN_BYTES = 4096
-"""Of the file with the token, at most."""
 
 Rate = Annotated[float, Meta(gt=0, le=1e15)]
 
@@ -66,14 +62,3 @@ class PetalsSettings(Struct, frozen=True, kw_only=True):
             bytes_per_second=self.bytes_per_second,
             at_once=self.at_once,
         )
-
-
-def read_token(path: Path) -> str:
-    """What clients of the API send, without white space around it. Raises BadSettings."""
-    try:
-        token = read_bounded(path, TOKEN_BYTES).decode("ascii").strip()
-    except (Unreadable, UnicodeDecodeError) as error:
-        raise BadSettings(f"petals.token_file: {error}") from error
-    if not token:
-        raise BadSettings(f"petals.token_file: {path} is empty")
-    return token
