@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.parts.http.door import BadDoor, open_door
-from agents.parts.http.gate import Gate
+from agents.parts.http.gate import Gate, Proof
 
 LOCAL = Gate(address=ip_address("127.0.0.1"), port=8000)
 TOKEN = "0123456789abcdef"
@@ -108,6 +108,14 @@ def test_a_door_at_every_address_is_asked_for_by_any_of_them(host: str) -> None:
 
 def test_no_name_leads_to_a_door_at_every_address() -> None:
     assert status(OPEN, ("Host", "evil.example:8000"), ("Authorization", f"Bearer {TOKEN}")) == 421
+
+
+def test_a_secret_may_come_in_a_header_of_its_own() -> None:
+    gate = Gate(address=ip_address("127.0.0.1"), port=8000, token=TOKEN, proof=Proof("passphrase", b"passphrase", "", "Passphrase: YOURS"))
+
+    assert status(gate, ("Host", HOST), ("Passphrase", TOKEN)) is None
+    assert status(gate, ("Host", HOST), ("Passphrase", TOKEN.upper())) == 401
+    assert status(gate, ("Host", HOST), ("Authorization", f"Bearer {TOKEN}")) == 401
 
 
 def test_a_door_at_one_address_of_a_network_is_asked_for_by_it() -> None:

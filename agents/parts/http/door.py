@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 import structlog
 
-from agents.parts.http.gate import Address, Gate
+from agents.parts.http.gate import BEARER, Address, Gate, Proof
 
 SHORTEST_TOKEN = 16
 
@@ -32,18 +32,22 @@ class Door:
         return f"http://{self.gate.authority}"
 
 
-def open_door(host: str, port: int, token: str | None = None) -> Door:
+def open_door(host: str, port: int, token: str | None = None, proof: Proof = BEARER) -> Door:
     """Listen at an address of this machine; where the port is taken, at one that the system chooses.
 
     Raises BadDoor, also where others than users of this machine could come in without a token.
     """
     address = _address(host)
     if not address.is_loopback and token is None:
-        raise BadDoor(f"host {host} opens this to other machines: set a token of {SHORTEST_TOKEN} characters or more, or use 127.0.0.1")
+        raise BadDoor(
+            f"host {host} opens this to other machines: set a {proof.secret} of {SHORTEST_TOKEN} characters or more, or use 127.0.0.1"
+        )
     if token is not None and not (len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable() and " " not in token):
-        raise BadDoor(f"the token is no {SHORTEST_TOKEN} or more printable characters of ASCII: take the output of `openssl rand -hex 16`")
+        raise BadDoor(
+            f"the {proof.secret} is no {SHORTEST_TOKEN} or more printable characters of ASCII: take the output of `openssl rand -hex 16`"
+        )
     listening = _listen(address, port)
-    return Door(listening, Gate(address=address, port=listening.getsockname()[1], token=token))
+    return Door(listening, Gate(address=address, port=listening.getsockname()[1], token=token, proof=proof))
 
 
 def _address(host: str) -> Address:

@@ -28,9 +28,30 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a client proves that it may come in: by a secret in a header (in small letters), behind a word, if any."""
+
+    secret: str
+    header: bytes
+    scheme: str
+    told: str
+
+    def value_of(self, sent: str) -> str:
+        """What a header's value names; empty: nothing."""
+        if not self.scheme:
+            return sent.strip()
+        scheme, _, credentials = sent.partition(" ")
+        return credentials.strip() if scheme.lower() == self.scheme else ""
+
+
+BEARER = Proof("token", b"authorization", "bearer", "Authorization: Bearer TOKEN")
+"""https://www.rfc-editor.org/rfc/rfc6750#section-2.1"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A door's address and port, and the token that everybody must name, if there is one.
+    """A door's address and port, and the token that everybody must name, if there is one, and how.
 
     A page that somebody visits can have its browser send requests here. Its name may even be turned into this address (DNS rebinding):
     then the browser takes us for that page's own server, but still sends its name as Host. So a Host must be an address of ours, or
@@ -40,6 +61,7 @@ class Gate:
     address: Address
     port: int
     token: str | None = None
+    proof: Proof = BEARER
 
     @property
     def authority(self) -> str:
@@ -59,9 +81,13 @@ class Gate:
             return Refusal(403, f"pages of {foreign[0][:TOLD]!r} may not ask here")
         if "cross-site" in _values(scope, b"sec-fetch-site"):
             return Refusal(403, "pages of other sites may not ask here")
-        if self.token is not None and not _proves(_values(scope, b"authorization"), self.token):
-            return Refusal(401, "the token is missing or wrong: send it as Authorization: Bearer TOKEN")
+        if self.token is not None and not self._is_proven(_raw_values(scope, self.proof.header), self.token):
+            return Refusal(401, f"the {self.proof.secret} is missing or wrong: send it as {self.proof.told}")
         return None
+
+    def _is_proven(self, sent: list[str], token: str) -> bool:
+        """Whether a request names the token, found out in the same time however much of it is right."""
+        return len(sent) == 1 and hmac.compare_digest(self.proof.value_of(sent[0]).encode("latin-1"), token.encode())
 
     def _is_here(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
@@ -83,14 +109,9 @@ def _head_bytes(scope: Scope) -> int:
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    """A header's values in lower case, but for secrets."""
-    values = (value.decode("latin-1") for key, value in scope["headers"] if key == name)
-    return [value if name == b"authorization" else value.lower() for value in values]
+    """A header's values in lower case."""
+    return [value.lower() for value in _raw_values(scope, name)]
 
 
-def _proves(values: list[str], token: str) -> bool:
-    """Whether Authorization names the token, found out in the same time however much of it is right."""
-    if len(values) != 1:
-        return False
-    scheme, _, credentials = values[0].partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode("latin-1"), token.encode())
+def _raw_values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]

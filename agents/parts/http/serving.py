@@ -37,7 +37,7 @@ class Serving:
         self._door = door
         self._server = Server(_config(app))
         log = logging.getLogger("uvicorn.error")
-        log.handlers, log.propagate = [_Lines(logging.WARNING)], False
+        log.handlers, log.propagate = [Lines(logging.WARNING)], False
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -127,8 +127,8 @@ class _Deadline:
             self._timer = None
 
 
-class _Lines(logging.Handler):
-    """What uvicorn has to say goes where the agent's own lines go: a terminal that takes no more must not stop the event loop."""
+class Lines(logging.Handler):
+    """What a library has to say goes where the agent's own lines go: a terminal that takes no more must not stop the event loop."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _log.log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
