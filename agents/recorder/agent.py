@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -95,7 +96,14 @@ class Recorder(Agent):
         subscriber.await_ready(self.client.publisher, 5.0)
         self.drawer = Drawer(self.artifacts)
         self.projector = Projector(
-            self.artifacts, self.recording, self._on_projected, self.drawer.ask, self._on_projector, self._on_damage, self._on_audit
+            self.artifacts,
+            self.recording,
+            self._on_projected,
+            self.drawer.ask,
+            partial(self._on_unwritten, "run files", "run files are not written"),
+            self._on_damage,
+            partial(self._on_unwritten, "audit", "the audit of the Petals peer is not written"),
+            partial(self._on_unwritten, "bridge", "the files of the bridge to an engine are not written"),
         )
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal
@@ -221,15 +229,10 @@ class Recorder(Agent):
             folder = Path("runs") / files.run
             self.publish(system.PROJECTED, system.Projected(folder=str(folder), files=files.names), run=files.run)
 
-    def _on_projector(self, error: Exception | None) -> None:
+    def _on_unwritten(self, part: str, what: str, error: Exception | None) -> None:
         if error is not None:
-            self.log.error("run files are not written", exc_info=error)
-        self._trouble("run files", None if error is None else f"run files are not written: {error}")
-
-    def _on_audit(self, error: Exception | None) -> None:
-        if error is not None:
-            self.log.error("the audit of the Petals peer is not written", exc_info=error)
-        self._trouble("audit", None if error is None else f"the audit of the Petals peer is not written: {error}")
+            self.log.error(what, exc_info=error)
+        self._trouble(part, None if error is None else f"{what}: {error}")
 
     def _on_damage(self, damage: DamagedSegment) -> None:
         """Say each place once, however often it is read."""

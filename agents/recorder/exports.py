@@ -8,32 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from agents.parts import parity_file
-from agents.recorder.links import point
-from bus.errors import CorruptFrame
+from agents.parts.links import point
+from agents.recorder.entries import by_name, event_of, last_time
 from bus.event import Event
 from bus.log.disk import replace_file
 from bus.log.log import Log
 from bus.log.reader import OnDamage
 from bus.log.records import Entry
-from bus.topic import Topic
-from bus.wire import decode_envelope, to_event
 from schemas import export
 
-TOPICS: dict[str, Topic[Any]] = {topic.name: topic for topic in (export.STARTED, export.PARITY, export.COMPLETED, export.FAILED)}
+TOPICS = by_name(export.STARTED, export.PARITY, export.COMPLETED, export.FAILED)
 LIST, PARITY = "exports.json", "parity.json"
 NEWEST = f"train/{PARITY}"
 """The fixed path below `artifacts/`."""
 
 Said = export.Started | export.Parity | export.Completed | export.Failed
-
-_log = structlog.get_logger()
 
 
 class Attempt(Struct, kw_only=True):
@@ -76,8 +71,7 @@ class Exports:
 
     def catch_up(self, log: Log, until: int, on_damage: OnDamage) -> None:
         """Take what the log has behind the last time, up to the log time `until`, and write what that changes. Raises OSError."""
-        newest = [entry.log_time for name in TOPICS if (entry := log.last(name, on_damage)) is not None]
-        if max(newest, default=0) > self._reached:
+        if last_time(log, TOPICS, on_damage) > self._reached:
             self._take_all(log.read(topics=list(TOPICS), after=self._reached, until=until, on_damage=on_damage))
         self._write()
 
@@ -90,12 +84,8 @@ class Exports:
         """Each event once, also where the next cannot be read, or no file be written."""
         for entry in entries:
             self._reached = entry.log_time
-            try:
-                event: Event[Said] = to_event(entry.topic, decode_envelope(entry.topic, entry.data), TOPICS[entry.topic].type)
-            except CorruptFrame as error:
-                _log.warning("not projected", reason=str(error))
-                continue
-            if event.run is not None and not event.replay:
+            event = event_of(entry, TOPICS)
+            if event is not None and event.run is not None:
                 self._take(event.run, event)
 
     def _take(self, run: str, event: Event[Said]) -> None:

@@ -9,42 +9,38 @@ from typing import Any
 
 import structlog
 
-from agents.recorder import audit
-from agents.recorder.audit import Audit, say_error
+from agents.parts.links import point
+from agents.recorder.audit import audit
+from agents.recorder.beside import Beside
+from agents.recorder.bridge import bridge
 from agents.recorder.drawing import draw
+from agents.recorder.entries import by_name, event_of
 from agents.recorder.expired import has_expired
 from agents.recorder.exports import TOPICS as EXPORTED
 from agents.recorder.exports import Exports
-from agents.recorder.links import point
 from agents.recorder.recipe_results import TOPIC as RECIPE_CHECKED
 from agents.recorder.recipe_results import RecipeResults
 from agents.recorder.run_files import CURVE, HELDOUT, PICTURE, POWER, RunFiles
-from bus.errors import CorruptFrame
 from bus.event import Event
 from bus.log.errors import DamagedSegment
 from bus.log.log import Log
 from bus.log.reader import OnDamage, read_folder
 from bus.log.records import Entry
-from bus.topic import Topic
-from bus.wire import decode_envelope, to_event
 from schemas import power, system, train
 
-TOPICS: dict[str, Topic[Any]] = {
-    topic.name: topic
-    for topic in (
-        train.RUN_STARTED,
-        train.STEP,
-        train.EVAL,
-        train.CHECKPOINT,
-        train.RUN_COMPLETED,
-        train.RUN_FAILED,
-        train.RUN_SUSPENDED,
-        train.RUN_RESUMED,
-        system.ARTIFACT,
-        system.REMOVED,
-        power.SAMPLE,
-    )
-}
+TOPICS = by_name(
+    train.RUN_STARTED,
+    train.STEP,
+    train.EVAL,
+    train.CHECKPOINT,
+    train.RUN_COMPLETED,
+    train.RUN_FAILED,
+    train.RUN_SUSPENDED,
+    train.RUN_RESUMED,
+    system.ARTIFACT,
+    system.REMOVED,
+    power.SAMPLE,
+)
 """What run files are made of."""
 LINKS = {
     "train/run.json": "run.json",
@@ -90,12 +86,8 @@ class Projection:
 
     def add(self, entry: Entry) -> None:
         """Take one recorded event. What is not of these schemas, and what is a replay, belongs to no run."""
-        try:
-            event = to_event(entry.topic, decode_envelope(entry.topic, entry.data), TOPICS[entry.topic].type)
-        except CorruptFrame as error:
-            _log.warning("not projected", reason=str(error))
-            return
-        if event.replay or (event.run is None and not isinstance(event.data, power.Sample)):
+        event = event_of(entry, TOPICS)
+        if event is None or (event.run is None and not isinstance(event.data, power.Sample)):
             return
         self._reached = entry.log_time
         if isinstance(event.data, train.RunStarted):
@@ -144,12 +136,18 @@ def say_damage(damage: DamagedSegment) -> None:
     _log.error("the log is damaged: run files are made of what can be read", reason=str(damage))
 
 
+def say_unwritten(error: Exception | None) -> None:
+    if error is not None:
+        _log.error("files that belong to no run are not written", reason=str(error))
+
+
 class Projector:
     """Keeps the newest run's files up with the log, on a thread of its own.
 
     `on_finished` is called with each run whose files are complete, `on_curve` with each folder whose loss curve is to be drawn, `on_error`
     with what keeps files from being written, and with None when they are again, `on_damage` each time that a damaged place of the log
-    is met: they are made of what lies around it. `on_audit` is as `on_error`, of the audit alone.
+    is met: they are made of what lies around it. `on_audit` and `on_bridge` are as `on_error`, of the Petals peer's audit and of the
+    bridge's files alone.
     """
 
     def __init__(
@@ -160,7 +158,8 @@ class Projector:
         on_curve: Callable[[Path], None],
         on_error: Callable[[Exception | None], None],
         on_damage: OnDamage = say_damage,
-        on_audit: Callable[[Exception | None], None] = say_error,
+        on_audit: Callable[[Exception | None], None] = say_unwritten,
+        on_bridge: Callable[[Exception | None], None] = say_unwritten,
     ) -> None:
         self._artifacts = artifacts
         self._log = log
@@ -171,7 +170,7 @@ class Projector:
         self._projection = Projection(artifacts)
         self._recipes = RecipeResults(artifacts)
         self._exports = Exports(artifacts)
-        self._audit = Audit(artifacts, on_audit)
+        self._beside = (Beside([audit(artifacts)], on_audit), Beside(bridge(artifacts), on_bridge))
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -192,7 +191,8 @@ class Projector:
                 return project(self._artifacts, run)
             finally:
                 self._projection, self._cursor = Projection(self._artifacts), self._newest_start()
-                self._audit.look_again()
+                for files in self._beside:
+                    files.look_again()
 
     def close(self) -> None:
         """Catch up with the log, and end."""
@@ -243,11 +243,12 @@ class Projector:
             self._exports.catch_up(self._log, end, self._on_damage)
             finished, self._projection.finished = self._projection.finished, []
             undrawn, self._projection.undrawn = self._projection.undrawn, set()
-            self._audit.follow(self._log, end, self._on_damage)
+            for files in self._beside:
+                files.follow(self._log, end, self._on_damage)
         for folder in undrawn:
             self._on_curve(folder)
-        for files in finished:
-            self._on_finished(files)
+        for run in finished:
+            self._on_finished(run)
 
     def _advance(self, end: int) -> int:
         """Project up to `end`, or to where a run begins or ends and other topics count. Returns the log time reached."""
@@ -289,7 +290,7 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     RecipeResults(artifacts).add(read_folder(artifacts / "log", topics=[RECIPE_CHECKED.name], on_damage=say_damage))
     Exports(artifacts, run).add(read_folder(artifacts / "log", topics=list(EXPORTED), on_damage=say_damage))
     if run is None:
-        audit.make_again(artifacts, read_folder(artifacts / "log", topics=list(audit.TOPICS), on_damage=say_damage))
+        _project_beside(artifacts)
     if run is not None and run not in folders:
         raise LookupError(f"the log has no run {run!r}: bus log cat --topic train.run.started lists them")
     if projection.newest is not None and (artifacts / "runs" / projection.newest).is_dir():
@@ -297,6 +298,12 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
     if folders:
         draw(artifacts, list(folders.values()))
     return list(folders.values())
+
+
+def _project_beside(artifacts: Path) -> None:
+    """Make the files that belong to no run again."""
+    for files in (audit(artifacts), *bridge(artifacts)):
+        files.make_again(read_folder(artifacts / "log", topics=list(files.topics), on_damage=say_damage))
 
 
 def link_newest(artifacts: Path, run: str) -> None:

@@ -6,20 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import structlog
 from msgspec import Struct
 
-from bus.errors import CorruptFrame
+from agents.recorder.entries import by_name, events
+from agents.recorder.json_file import write_json
 from bus.log.log import Log
 from bus.log.reader import OnDamage
 from bus.log.records import Entry
-from bus.wire import decode_envelope, to_event
 from schemas import train
 
 NAME = "train/recipe_results.json"
 TOPIC = train.RECIPE_CHECKED
-
-_log = structlog.get_logger()
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -47,22 +44,11 @@ class RecipeResults:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Take recorded checks, oldest first, and write the file. What does not decode and what is a replay says nothing."""
-        for entry in entries:
-            try:
-                event = to_event(entry.topic, decode_envelope(entry.topic, entry.data), TOPIC.type)
-            except CorruptFrame as error:
-                _log.warning("not projected", reason=str(error))
-                continue
-            if not event.replay:
-                self._results[event.data.recipe] = Result(time=event.time, checked=event.data)
+        for _, event in events(entries, by_name(TOPIC)):
+            self._results[event.data.recipe] = Result(time=event.time, checked=event.data)
         if self._results:
             self._write()
 
     def _write(self) -> None:
-        """Whole or not at all: a reader never sees half of it."""
-        path = self._artifacts / NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        by_name = {name: {"time": result.time, **msgspec.to_builtins(result.checked)} for name, result in sorted(self._results.items())}
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(by_name), indent=2) + b"\n")
-        temporary.replace(path)
+        by_recipe = {name: {"time": result.time, **msgspec.to_builtins(result.checked)} for name, result in sorted(self._results.items())}
+        write_json(self._artifacts / NAME, by_recipe)
