@@ -1,0 +1,64 @@
+"""An offscreen buffer: what is drawn, and the pixels of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from panda3d.core import FrameBufferProperties, GraphicsEngine, GraphicsPipe, NodePath, WindowProperties
+
+from agents.engine.render.pipes import PIPES, VERSION, NoRenderer
+from schemas.engine import Renderer
+
+Pixels = NDArray[np.uint8]
+"""[height, width, 3], blue, green, red, the first row on top: as OpenCV has it."""
+
+BACKGROUND = (0.30, 0.34, 0.40, 1.0)
+
+
+class Canvas:
+    """`width` x `height` pixels that Panda3D draws into, each time that the engine draws. Raises NoRenderer."""
+
+    def __init__(self, engine: GraphicsEngine, pipe: GraphicsPipe, width: int, height: int) -> None:
+        self._engine = engine
+        self.width, self.height = width, height
+        self._buffer = engine.make_output(pipe, "canvas", 0, _depths(), WindowProperties.size(width, height), GraphicsPipe.BF_refuse_window)
+        if not self._buffer:
+            raise NoRenderer(f"{pipe.get_interface_name()} opens no buffer of {width}x{height} pixels")
+        self._buffer.set_clear_color(BACKGROUND)
+        self._region = self._buffer.make_display_region()
+
+    def show(self, camera: NodePath) -> None:
+        """Draw what this camera sees from now on."""
+        self._region.set_camera(camera)
+
+    def pixels(self) -> Pixels:
+        """What was drawn last."""
+        image = self._buffer.get_screenshot().get_ram_image()
+        return np.frombuffer(image, np.uint8).reshape(self.height, self.width, -1)[::-1, :, :3]
+
+    def driver(self, renderer: Renderer) -> str:
+        """What OpenGL calls itself; Panda3D's rasterizer is its own."""
+        name: str = self._buffer.get_gsg().get_driver_renderer()
+        return name or f"{PIPES[renderer][1]} of Panda3D {VERSION}"
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Draw nothing in here meanwhile."""
+        self._buffer.set_active(False)
+        try:
+            yield
+        finally:
+            self._buffer.set_active(True)
+
+    def close(self) -> None:
+        self._engine.remove_window(self._buffer)
+
+
+def _depths() -> FrameBufferProperties:
+    properties = FrameBufferProperties()
+    properties.set_rgba_bits(8, 8, 8, 8)
+    properties.set_depth_bits(24)
+    return properties

@@ -1,0 +1,100 @@
+"""A recording: pictures of a camera become a video and a file of its poses, on a thread that is not the engine's."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import cv2
+import msgspec
+from msgspec import Struct
+
+from agents.engine.render.canvas import Pixels
+from agents.engine.render.studio import NoSuchCamera, Shot, Studio
+from agents.engine.reports import RecordedFiles
+from agents.parts.frames import Quaternion, Vector
+
+RATE = 30.0
+"""Pictures for a second of video, at most: every second frame of 60."""
+WAITING = 16
+"""Pictures that wait to be written; a disk that is slower than that loses some, and the poses say which."""
+VIDEO, POSES = "video.avi", "poses.jsonl"
+
+_CODEC = cv2.VideoWriter.fourcc(*"MJPG")
+
+
+class _Pose(Struct, frozen=True):
+    """A line of the poses: in the frame of the bus, at `time` seconds of the scene."""
+
+    frame: int
+    time: float
+    position: Vector
+    orientation: Quaternion
+
+
+class Film:
+    """Takes `seconds` of a camera into `folder`, by the count of frames that are meant to come `hz` times a second. `files` hears of the
+    files when they are written.
+    """
+
+    def __init__(self, camera: str, seconds: float, hz: float, folder: Path, files: Future[RecordedFiles]) -> None:
+        self._camera = camera
+        self._folder = folder
+        self._files = files
+        self._rate = min(RATE, hz)
+        self._share = self._rate / hz
+        self._left = max(1, round(seconds * self._rate))
+        self._due = 1 - self._share
+        self._waiting: queue.SimpleQueue[tuple[Pixels, _Pose] | None] = queue.SimpleQueue()
+
+    def start(self, studio: Studio) -> None:
+        """Raises NoSuchCamera."""
+        studio.view(self._camera)
+        threading.Thread(target=self._work, args=(studio.size,), name="film", daemon=True).start()
+
+    def roll(self, studio: Studio, time: float) -> bool:
+        """Take the picture of this frame if it is one that the video has. False: this was the last one, or the camera has gone."""
+        self._due += self._share
+        if self._due < 1:
+            return True
+        self._due -= 1
+        try:
+            self._take(studio.shot(self._camera), time)
+        except NoSuchCamera:
+            self._left = 0
+        if self._left == 0:
+            self.end()
+        return self._left > 0
+
+    def end(self) -> None:
+        """Nothing more will be taken."""
+        self._waiting.put(None)
+
+    def _take(self, shot: Shot, time: float) -> None:
+        self._left -= 1
+        if self._waiting.qsize() < WAITING:
+            picture = shot.picture
+            self._waiting.put((shot.pixels, _Pose(picture.frame, time, picture.position, picture.orientation)))
+
+    def _work(self, size: tuple[int, int]) -> None:
+        try:
+            self._files.set_result(self._write(size))
+        except Exception as error:  # whatever it is, who waits for the files has to hear of it
+            self._files.set_exception(error)
+
+    def _write(self, size: tuple[int, int]) -> RecordedFiles:
+        """Write what is taken, until the end. Raises OSError."""
+        video, poses = self._folder / VIDEO, self._folder / POSES
+        frames = 0
+        writer = cv2.VideoWriter(str(video), _CODEC, self._rate, size)
+        if not writer.isOpened():
+            raise OSError(f"OpenCV writes no video to {video}: is its folder there, and may we write into it?")
+        with poses.open("wb") as lines:
+            for pixels, pose in iter(self._waiting.get, None):
+                writer.write(pixels)
+                lines.write(msgspec.json.encode(pose) + b"\n")
+                frames += 1
+        writer.release()
+        return RecordedFiles(video=video, poses=poses, frames=frames)

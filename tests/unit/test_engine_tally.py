@@ -1,0 +1,40 @@
+"""What is said of a second of frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.engine.reports import FrameStats
+from agents.engine.tally import Tally, percentile
+from agents.engine.world import Looks, Transform, World
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=300), st.sampled_from([0.5, 0.99, 1.0]))
+def test_a_percentile_is_numpy_s_inverted_distribution(values: list[float], share: float) -> None:
+    assert percentile(values, share) == np.quantile(values, share, method="inverted_cdf")
+
+
+def test_a_window_is_counted_from_its_own_beginning() -> None:
+    world = World()
+    actor = world.spawn("Actor", Transform(), Looks())
+    tally = Tally(world, 10.0)
+    first = filled(tally, world, frames=50, now=11.0)
+    world.move(actor, Transform())
+    second = filled(tally, world, frames=20, now=13.0)
+
+    assert (first.rate, second.rate) == (50.0, 10.0)
+    assert (first.moves, second.moves) == (0, 1)
+    assert second.count == 70
+    assert second.frame_time == pytest.approx(0.01)
+    assert second.draw_time == pytest.approx(0.004)
+
+
+def filled(tally: Tally, world: World, frames: int, now: float) -> FrameStats:
+    for _ in range(frames):
+        world.frame += 1
+        tally.add(0.01, 0.004)
+    assert tally.is_due(now)
+    return tally.close(now, draw_calls=1, bodies=2, awake=1)
