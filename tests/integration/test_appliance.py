@@ -20,7 +20,7 @@ from mcap.reader import make_reader
 
 from bus.client import Client
 from bus.lifecycle import SUPERVISED
-from schemas import train
+from schemas import scene, train
 
 TRAINING = 90.0
 """Seconds that compiling the smallest model may take on a busy machine."""
@@ -221,9 +221,9 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
 
     names = [path.parent.name for path in (CHECKOUT / "agents").glob("*/agent.py")]
     classes = [agent_class(name) for name in names]
-    published = {topic.name for topics in (SUPERVISED, *(each.publishes for each in classes)) for topic in topics}
+    published = {topic.name for topics in (SUPERVISED, scene.WISHES, *(each.publishes for each in classes)) for topic in topics}
     read = {(each.name, entry.topic.name) for each in classes for entry in table(each) if isinstance(entry, OnTopic)}
-    assert {"power", "recorder", "trainer", "exporter", "petals"} <= set(names)
+    assert {"power", "recorder", "trainer", "exporter", "petals", "engine", "ue5"} <= set(names)
     assert {topic for _, topic in read} <= published, read
     assert {line.partition(":")[0] for line in Path(CHECKOUT / "Procfile").read_text().splitlines()} == {"hub", *names}
 

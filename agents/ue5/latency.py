@@ -1,0 +1,64 @@
+"""How long the engine's answers take: a second's requests, as percentiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from schemas import ue5
+
+MOST_TIMES = 100_000
+"""Times of one second that are kept; more are only counted."""
+
+
+def percentile(ordered: list[float], share: float) -> float | None:
+    """The smallest value that at least this share of them does not exceed (nearest rank); None of none. `ordered` is sorted."""
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else None
+
+
+class Window:
+    """The requests since the last `close`."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def answered(self, seconds: float, moves: int = 0, failed: int = 0) -> None:
+        """A request was answered after so long; so many moves were in it, and so much of it was refused."""
+        self._requests += 1
+        self._moves += moves
+        self._failed += failed
+        if len(self._trips) < MOST_TIMES:
+            self._trips.append(seconds)
+
+    def missed(self) -> None:
+        """A request had no answer."""
+        self._failed += 1
+
+    def events(self, seconds: Iterable[float]) -> None:
+        """Events of the bus were carried out so long after their time."""
+        self._events += list(seconds)[: MOST_TIMES - len(self._events)]
+
+    def close(self, engine: str, transport: ue5.Transport, frame_time: float | None) -> ue5.Latency:
+        """The figures, and begin anew. `frame_time`: of one frame of the engine, where it is known."""
+        trips, events = sorted(self._trips), sorted(self._events)
+        beyond = [] if frame_time is None else [max(trip - frame_time, 0.0) for trip in trips]
+        latency = ue5.Latency(
+            engine=engine,
+            transport=transport,
+            requests=self._requests,
+            moves=self._moves,
+            failed=self._failed,
+            round_trip_p50=percentile(trips, 0.5),
+            round_trip_p99=percentile(trips, 0.99),
+            beyond_frame_p50=percentile(beyond, 0.5),
+            beyond_frame_p99=percentile(beyond, 0.99),
+            event_p50=percentile(events, 0.5),
+            event_p99=percentile(events, 0.99),
+        )
+        self._begin()
+        return latency
+
+    def _begin(self) -> None:
+        self._requests = self._moves = self._failed = 0
+        self._trips: list[float] = []
+        self._events: list[float] = []

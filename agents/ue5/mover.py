@@ -1,0 +1,86 @@
+"""Sends the outbox to one engine: a batch at once, the next when it was answered or at the next tick."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agents.ue5.latency import Window
+from agents.ue5.moves import Batch, Outbox, Pace
+from agents.ue5.remote import answers, requests
+from agents.ue5.remote.requests import Ask
+from agents.ue5.remote.wire import Answer, RemoteError, Wire, accepted
+from agents.ue5.roster import Roster
+
+
+class Mover:
+    """One connection's share of the outbox. `on_refusal` is called with a batch of which the engine did not do all, and its answers."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        outbox: Outbox,
+        roster: Roster,
+        window: Window,
+        hz: float,
+        on_refusal: Callable[[list[Ask], list[Answer]], None],
+    ) -> None:
+        self._wire = wire
+        self._outbox = outbox
+        self._roster = roster
+        self._window = window
+        self._on_refusal = on_refusal
+        self._pace = Pace(hz)
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.TimerHandle | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def nudge(self) -> None:
+        """There may be something to send. It goes in the loop's next pass, with all that arrives in this one."""
+        now = self._loop.time()
+        wait = self._pace.wait(now)
+        if wait is None or (self._next is not None and self._next.when() <= now + wait):
+            return
+        if self._next is not None:
+            self._next.cancel()  # an answer has come before the tick
+        self._next = self._loop.call_later(wait, self._go)
+
+    async def close(self) -> None:
+        """Send nothing more."""
+        if self._next is not None:
+            self._next.cancel()
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _go(self) -> None:
+        self._next = None
+        batch = self._outbox.take(self._roster.labels)
+        if batch.asks:
+            self._pace.sent(self._loop.time())
+            task = self._loop.create_task(self._deliver(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        if self._outbox.pending:
+            self.nudge()
+
+    async def _deliver(self, batch: Batch) -> None:
+        began = time.perf_counter()
+        try:
+            answer = await self._wire.request(requests.VERB, requests.BATCH, requests.encoded_batch(batch.asks))
+            self._note(batch, accepted(answer), time.perf_counter() - began)
+        except RemoteError:
+            self._window.missed()
+        finally:
+            self._pace.answered()
+        if self._outbox.pending:
+            self.nudge()
+
+    def _note(self, batch: Batch, answer: bytes, seconds: float) -> None:
+        failed = answers.failures(answer, len(batch.asks))
+        self._window.answered(seconds, batch.moves, failed)
+        now = time.time_ns()
+        self._window.events([max(now - each, 0) / 1e9 for each in batch.times])
+        if failed:
+            self._on_refusal(batch.asks, answers.parts(answer, len(batch.asks)))

@@ -1,0 +1,161 @@
+"""OpenTrackIO's sample, as far as a camera's pose needs it; fields that are not here are ignored when one is read.
+
+Source: OpenTrackIO 1.0.1's JSON schema (opentrackio.org/schema.json), names and bounds alike.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Never
+
+import cbor2
+import msgspec
+from msgspec import Meta, Struct
+
+from agents.ue5.tracking.errors import BadPacket
+from agents.ue5.tracking.opentrackio_packet import Encoding
+
+PROTOCOL = "OpenTrackIO"
+
+Text = Annotated[str, Meta(min_length=1, max_length=1023)]
+Uuid = Annotated[str, Meta(pattern="^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Unsigned32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Unsigned48 = Annotated[int, Meta(ge=0, le=2**48 - 1)]
+
+_DEPTH = 16
+"""Of values within values in CBOR: a sample has 6."""
+_TAGS = (*range(1005), 43000, 55799)
+"""Of CBOR, that cbor2 would act on: it compiles expressions and ties knots. A sample is made of plain values."""
+
+
+class Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A part of a sample: all that it has is optional, and what is not given is not sent."""
+
+
+class Protocol(Part, frozen=True, kw_only=True):
+    name: Text
+    version: tuple[int, int, int]
+
+
+class Size(Part, frozen=True, kw_only=True):
+    """Millimetres."""
+
+    height: Annotated[float, Meta(ge=0)]
+    width: Annotated[float, Meta(ge=0)]
+
+
+class Camera(Part, frozen=True, kw_only=True):
+    active_sensor_physical_dimensions: Size | None = None
+    label: Text | None = None
+
+
+class Static(Part, frozen=True, kw_only=True):
+    """What stays as it is from sample to sample."""
+
+    camera: Camera | None = None
+
+
+class Tracker(Part, frozen=True, kw_only=True):
+    notes: Text | None = None
+
+
+class Rate(Part, frozen=True, kw_only=True):
+    """Samples a second, as a fraction."""
+
+    num: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    denom: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+
+
+class Timestamp(Part, frozen=True, kw_only=True):
+    seconds: Unsigned48
+    nanoseconds: Unsigned32
+
+
+class Timing(Part, frozen=True, kw_only=True):
+    """`mode` is `internal` where the sample itself says when it was taken."""
+
+    mode: Text | None = None
+    sample_rate: Rate | None = None
+    sample_timestamp: Timestamp | None = None
+    sequence_number: Unsigned32 | None = None
+
+
+class Lens(Part, frozen=True, kw_only=True):
+    """`pinhole_focal_length` in millimetres."""
+
+    pinhole_focal_length: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Translation(Struct, frozen=True, kw_only=True):
+    """Metres: X right, Y forward, Z up."""
+
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+
+
+class Rotation(Struct, frozen=True, kw_only=True):
+    """Degrees: pan about Z (positive to the left), then tilt about X (up), then roll about Y (clockwise from behind)."""
+
+    pan: float = 0.0
+    tilt: float = 0.0
+    roll: float = 0.0
+
+
+class Scale(Struct, frozen=True, kw_only=True):
+    x: float = 1.0
+    y: float = 1.0
+    z: float = 1.0
+
+
+class Transform(Part, frozen=True, kw_only=True):
+    translation: Translation
+    rotation: Rotation
+    scale: Scale | None = None
+    id: Text | None = None
+
+
+class Sample(Part, frozen=True, kw_only=True):
+    """`transforms` go from the stage to the camera, each within the one before. A source's number is from 1 to 200."""
+
+    protocol: Protocol | None = None
+    sample_id: Uuid | None = None
+    source_id: Uuid | None = None
+    source_number: Annotated[int, Meta(ge=1, le=200)] | None = None
+    static: Static | None = None
+    tracker: Tracker | None = None
+    timing: Timing | None = None
+    lens: Lens | None = None
+    transforms: Annotated[tuple[Transform, ...], Meta(min_length=1, max_length=16)]
+
+
+def write(sample: Sample, encoding: Encoding) -> bytes:
+    """The sample as a payload."""
+    if encoding == "json":
+        return msgspec.json.encode(sample)
+    return cbor2.dumps(msgspec.to_builtins(sample))
+
+
+def read(payload: bytes, encoding: Encoding) -> Sample:
+    """The sample of a payload, which the packet has bounded. Raises BadPacket."""
+    try:
+        sample = msgspec.json.decode(payload, type=Sample) if encoding == "json" else msgspec.convert(_plain_cbor(payload), Sample)
+    except (msgspec.MsgspecError, cbor2.CBORDecodeError, UnicodeDecodeError) as error:
+        raise BadPacket(f"no sample: {error}") from error
+    if sample.protocol is not None and sample.protocol.name != PROTOCOL:
+        raise BadPacket(f"protocol {sample.protocol.name!r}: want {PROTOCOL}")
+    return sample
+
+
+def _plain_cbor(payload: bytes) -> object:
+    return cbor2.loads(
+        payload,
+        tag_hook=_refuse,
+        semantic_decoders=dict.fromkeys(_TAGS, _refuse),
+        max_depth=_DEPTH,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
+
+
+def _refuse(value: object, immutable: bool) -> Never:
+    raise cbor2.CBORDecodeError("tags are refused")

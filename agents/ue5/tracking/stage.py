@@ -1,0 +1,79 @@
+"""The frame of a film stage, in which OpenTrackIO and FreeD say where a camera is: X right, Y forward, Z up, then pan, tilt and roll.
+
+Pan turns about Z, then tilt about the X that pan has turned, then roll about the Y that both have turned: intrinsic Z, X, Y. A camera
+of zeros looks along +Y, upright. Here pan is positive to the right, tilt up, roll clockwise as seen from behind the camera.
+The axes are right-handed, and those of Panda3D in agents.parts.frames.
+
+Sources: OpenTrackIO 1.0.1, `transforms` ("the Z axis points upwards and the coordinate system is right-handed", "rotations are intrinsic
+and are measured around the axes ZXY"); Vinten's free-d Installation Manual 1.4.4, appendix B. They differ in the sign of pan alone:
+Unreal takes OpenTrackIO's as -yaw (LiveLinkOpenTrackIOConversions.h), FreeD's as yaw (LiveLinkFreeDSource.cpp), and of both tilt as pitch
+and roll as roll.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from agents.parts.frames import (
+    Quaternion,
+    Vector,
+    from_panda,
+    rotate,
+    rotation_from_unreal,
+    rotation_of_rotator,
+    rotation_to_panda,
+    to_panda,
+)
+from agents.ue5.tracking.errors import OutOfRange
+from schemas.scene import CameraPose
+
+_POLE = 1e-7
+"""Cosine of tilt: nearer to straight up or down than this, pan and roll are one angle, and it is called pan."""
+_LENGTH = 1e-3
+"""How far from one an orientation's length may be."""
+
+
+class StagePose(Struct, frozen=True):
+    """Where a camera is on the stage, in metres, and where it looks, in degrees."""
+
+    position: Vector
+    pan: float
+    tilt: float
+    roll: float
+
+
+def to_stage(pose: CameraPose) -> StagePose:
+    """A pose of the bus, on the stage. Raises OutOfRange."""
+    orientation = unit_orientation(pose)
+    return StagePose(to_panda(pose.position), *_angles(rotation_to_panda(orientation)))
+
+
+def from_stage(pose: StagePose) -> tuple[Vector, Quaternion]:
+    """Position and orientation on the bus. Any angle will do, more than a turn too."""
+    rotator = (math.remainder(pose.tilt, 360), math.remainder(pose.pan, 360), math.remainder(pose.roll, 360))
+    return from_panda(pose.position), rotation_from_unreal(rotation_of_rotator(rotator))
+
+
+def unit_orientation(pose: CameraPose) -> Quaternion:
+    """The pose's orientation at a length of one. Raises OutOfRange where a number is not finite, or the length is another."""
+    if not all(map(math.isfinite, (*pose.position, *pose.orientation))):
+        raise OutOfRange(f"{pose.camera!r} is at {pose.position}, {pose.orientation}: want finite numbers")
+    length = math.hypot(*pose.orientation)
+    if abs(length - 1) > _LENGTH:
+        raise OutOfRange(f"the orientation of {pose.camera!r}, {pose.orientation}, has a length of {length:.4g}: want 1")
+    x, y, z, w = pose.orientation
+    return (x / length, y / length, z / length, w / length)
+
+
+def _angles(orientation: Quaternion) -> Vector:
+    """Pan, tilt and roll in degrees: of Rz(-pan) Rx(tilt) Ry(roll), from where it takes the three axes."""
+    right, forward = rotate(orientation, (1, 0, 0)), rotate(orientation, (0, 1, 0))
+    level = math.hypot(forward[0], forward[1])
+    tilt = math.degrees(math.atan2(forward[2], level))
+    if level < _POLE:
+        return (math.degrees(math.atan2(-right[1], right[0])), tilt, 0.0)
+    up = rotate(orientation, (0, 0, 1))
+    pan, roll = math.atan2(forward[0], forward[1]), math.atan2(-right[2], up[2])
+    return (math.degrees(pan), tilt, math.degrees(roll))

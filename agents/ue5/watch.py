@@ -1,0 +1,140 @@
+"""What the bridge does for as long as it has an engine: says what the level holds, how fast it is drawn, and what is amiss."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from msgspec.structs import replace
+
+from agents.ue5.gpu import Cards
+from agents.ue5.load import Meter, listener
+from agents.ue5.looking import look
+from agents.ue5.moves import Outbox
+from agents.ue5.preflight import decide, summary
+from agents.ue5.remote.wire import Late, RemoteError
+from agents.ue5.roster import pages
+from agents.ue5.saving import Exporter
+from agents.ue5.session import Session
+from bus.agent import Publish
+from bus.lifecycle import AgentState
+from schemas import scene, ue5
+
+SETTLED = 1.5
+"""Seconds after connecting, when it is known how fast the engine draws."""
+
+_log = structlog.get_logger()
+
+
+class Watch:
+    """One session's news. `say` tells how the agent is."""
+
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        exporter: Exporter,
+        publish: Publish,
+        say: Callable[[AgentState, str], None],
+    ) -> None:
+        self.session = session
+        self.latency: ue5.Latency | None = None
+        self.load: ue5.Load | None = None
+        self.found: ue5.Preflight | None = None
+        self._outbox = outbox
+        self._exporter = exporter
+        self._publish = publish
+        self._say = say
+        self._meter: Meter | None = None
+        self._shown: list[scene.Actor] | None = None
+        self._forbidden = 0
+
+    async def begin(self, cards: Cards | str, hz: float) -> None:
+        """Learn what the engine is and shows, and bring it to what was wanted before it came. Raises RemoteError."""
+        session = self.session
+        session.pid, reason = await asyncio.to_thread(listener, session.address.host, session.address.http)
+        self._meter = Meter(session.engine, session.pid, reason, cards)
+        await session.learn()
+        self._publish(ue5.CONNECTED, session.connected)
+        self._show()
+        session.begin(self._outbox, hz)
+        self._say("running", self._name)
+
+    async def measure(self) -> None:
+        """Once a second: how fast the engine draws and answers, and whether something is amiss that was not."""
+        session = self.session
+        await self._read_frame()
+        self.latency = session.latency()
+        self._publish(ue5.LATENCY, self.latency)
+        self._exporter.note(session.frames.frame, self.latency, time.time_ns())
+        self._show()
+        self._meet_strangers()
+        if session.lived >= SETTLED and (self.found is None or len(session.forbidden) > self._forbidden):
+            await self.check()
+
+    async def weigh(self) -> None:
+        """What the engine's process takes of the machine."""
+        if self._meter is not None:
+            self.load = await asyncio.to_thread(self._meter.read)
+            self._publish(ue5.LOAD, self.load)
+
+    async def learn(self) -> None:
+        """Read the level again; whom the engine did not have before is put where it was wanted meanwhile. Raises RemoteError."""
+        await self.session.learn()
+        self._outbox.welcome(self.session.roster.labels)
+        self.session.nudge()
+        self._show()
+
+    async def check(self) -> ue5.Preflight:
+        """Look whether all is as the bridge needs it, and say so. Raises RemoteError."""
+        self.found = decide(await look(self.session))
+        self._forbidden = len(self.session.forbidden)
+        self._publish(ue5.PREFLIGHT_DONE, self.found)
+        trouble = summary(self.found)
+        self._say("running" if trouble is None else "degraded", trouble or self._name)
+        return self.found
+
+    def described(self, status: ue5.Status) -> ue5.Status:
+        """The status of the bridge, with what is known of its engine."""
+        session, frame = self.session, self.session.frames.frame
+        return replace(
+            status,
+            connected=session.connected,
+            rate=None if frame is None else frame.rate,
+            actors=len(session.roster),
+            latency=self.latency,
+            load=self.load,
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self.session.engine} at {self.session.address}"
+
+    async def _read_frame(self) -> None:
+        try:
+            frame = await self.session.read_frame()
+        except Late as error:
+            self.session.lose(str(error))
+        except RemoteError as error:  # a connection that is lost ends the session, and what is not allowed is a finding
+            _log.debug("the frame count is unknown", reason=str(error))
+        else:
+            if frame is not None:
+                self._publish(scene.FRAME, frame)
+
+    def _show(self) -> None:
+        """Say what the level holds, where that is not what was said last."""
+        if not self.session.roster.take_change():
+            return
+        actors = [each.actor for each in self.session.roster]
+        if actors != self._shown:
+            self._shown = actors
+            for page in pages(self.session.engine, actors):
+                self._publish(scene.ACTORS, page)
+
+    def _meet_strangers(self) -> None:
+        """Somebody moves what the level, as it was last read, does not have: say so once, and read it again."""
+        if new := self._outbox.strangers():
+            _log.warning("moved, and not in the level", labels=new[:10], count=len(new))
+            self.session.stale = True

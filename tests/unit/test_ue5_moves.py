@@ -1,0 +1,188 @@
+"""The outbox of the bridge: the newest of each label goes, once, and not faster than the engine answers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from agents.parts import frames
+from agents.parts.remote_control import BATCH_LIMIT, Call, Property
+from agents.ue5 import moves
+from agents.ue5.moves import IN_FLIGHT, Outbox, Pace, Wish, merged
+from agents.ue5.roster import Known
+from schemas import scene
+
+LABELS = ("crate", "lamp", "main")
+
+
+def known(*labels: str) -> dict[str, Known]:
+    return {label: Known(f"/L.{label}", label, "Actor", (1.0, 2.0, 3.0), (0.0, 0.0, 0.0, 1.0), (4.0, 5.0, 6.0)) for label in labels}
+
+
+def place(outbox: Outbox, label: str, x: float, time: int = 1) -> None:
+    outbox.put(label, Wish(time, position=(x, 0.0, 0.0)))
+
+
+wishes = st.builds(
+    Wish,
+    st.integers(1, 9),
+    position=st.none() | st.tuples(*[st.floats(-5, 5)] * 3),
+    field_of_view=st.none() | st.floats(0.1, 3.0),
+    intensity=st.none() | st.floats(0, 9),
+)
+
+
+@given(st.lists(wishes, min_size=1))
+def test_of_each_thing_that_was_wanted_the_newest_is_left(wanted: list[Wish]) -> None:
+    result: Wish | None = None
+    for wish in wanted:
+        result = merged(result, wish)
+    assert result is not None
+    for field in ("position", "field_of_view", "intensity"):
+        said = [getattr(wish, field) for wish in wanted if getattr(wish, field) is not None]
+        assert getattr(result, field) == (said[-1] if said else None)
+
+
+def test_a_pose_that_was_overtaken_is_never_sent() -> None:
+    outbox = Outbox()
+    place(outbox, "crate", 1.0)
+    place(outbox, "crate", 2.0)
+    batch = outbox.take(known("crate"))
+    assert [ask.body.parameters["NewTransform"]["Translation"]["Y"] for ask in batch.asks] == [200.0]
+    assert not outbox.take(known("crate")).asks
+
+
+def test_what_a_move_leaves_open_is_as_the_engine_has_it() -> None:
+    outbox, actors = Outbox(), known("crate")
+    place(outbox, "crate", 7.0)
+    (ask,) = outbox.take(actors).asks
+    moved = ask.body.parameters["NewTransform"]
+    assert moved["Scale3D"] == {"X": 6.0, "Y": 4.0, "Z": 5.0}
+    assert moved["Rotation"] == dict(zip("XYZW", frames.rotation_to_unreal((0.0, 0.0, 0.0, 1.0)), strict=True))
+    assert actors["crate"].position == (7.0, 0.0, 0.0)
+
+
+def test_a_light_and_a_camera_are_changed_by_the_properties_of_their_components() -> None:
+    outbox = Outbox()
+    outbox.put("lamp", moves.lit(scene.Light(light="lamp", intensity=0.0, colour=(1.0, 0.5, 0.0)), 1))
+    outbox.put(
+        "main", moves.filmed(scene.CameraPose(camera="main", position=(0, 0, 0), orientation=(0, 0, 0, 1), field_of_view=math.pi / 2), 1)
+    )
+    bodies = [ask.body for ask in outbox.take(known("lamp", "main")).asks]
+    written = {(body.objectPath, body.propertyName): body.propertyValue for body in bodies if isinstance(body, Property)}
+    assert written == {
+        ("/L.lamp.LightComponent0", "Intensity"): {"Intensity": 0.0},
+        ("/L.lamp.LightComponent0", "LightColor"): {"LightColor": {"R": 255, "G": 188, "B": 0, "A": 255}},
+        ("/L.main.CameraComponent", "FieldOfView"): {"FieldOfView": pytest.approx(90.0)},
+    }
+    assert [body.objectPath for body in bodies if isinstance(body, Call)] == ["/L.main"]
+
+
+def test_a_stranger_is_counted_each_time_and_named_once() -> None:
+    outbox = Outbox()
+    for _ in range(3):
+        place(outbox, "ghost", 1.0)
+        assert not outbox.take(known("crate")).asks
+    assert outbox.unknown == {"ghost": 3}
+    assert (outbox.strangers(), outbox.strangers()) == (["ghost"], [])
+
+
+def test_a_stranger_whom_the_engine_has_in_the_end_is_put_where_it_was_wanted() -> None:
+    outbox = Outbox()
+    place(outbox, "ghost", 3.0)
+    outbox.take({})
+    outbox.welcome(known("ghost"))
+    assert outbox.take(known("ghost")).moves == 1
+    assert not outbox.unknown
+
+
+def test_another_engine_is_sent_all_that_was_seen_and_only_the_newest_of_it() -> None:
+    outbox = Outbox()
+    place(outbox, "crate", 1.0)
+    outbox.put("lamp", Wish(1, intensity=2.0))
+    outbox.take(known(*LABELS))
+    place(outbox, "crate", 5.0)
+    outbox.take(known(*LABELS))
+    outbox.send_again()
+    assert outbox.pending == {"crate": Wish(1, position=(5.0, 0.0, 0.0)), "lamp": Wish(1, intensity=2.0)}
+
+
+@pytest.mark.parametrize(
+    "wish", [Wish(1, position=(math.nan, 0.0, 0.0)), Wish(1, orientation=(0.0, math.inf, 0.0, 1.0)), Wish(1, intensity=math.inf)]
+)
+def test_numbers_that_json_does_not_have_are_counted_and_go_nowhere(wish: Wish) -> None:
+    outbox = Outbox()
+    outbox.put("crate", wish)
+    assert outbox.not_finite == 1
+    assert not outbox.take(known("crate")).asks
+
+
+def test_a_batch_never_has_more_requests_than_an_engine_takes_and_the_rest_follows() -> None:
+    labels = [f"a{number}" for number in range(BATCH_LIMIT + 50)]
+    outbox, actors = Outbox(), known(*labels)
+    for label in labels:
+        place(outbox, label, 1.0)
+    sizes = []
+    while outbox.pending:
+        sizes.append(len(outbox.take(actors).asks))
+    assert max(sizes) <= BATCH_LIMIT
+    assert sum(sizes) == len(labels)
+
+
+def test_what_is_kept_of_labels_is_bounded_and_the_quietest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "MOST_SEEN", 2)
+    outbox = Outbox()
+    for label in ("a", "b", "a", "c"):
+        place(outbox, label, 1.0)
+    outbox.send_again()
+    assert set(outbox.pending) == {"a", "c"}
+
+
+class Flow(RuleBasedStateMachine):
+    """Events come, batches go and are answered, in any order: at the end every label is where it was wanted last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox, self.pace, self.actors = Outbox(), Pace(10.0), known(*LABELS)
+        self.now, self.sent_at = 0.0, -math.inf
+        self.wanted: dict[str, float] = {}
+        self.engine: dict[str, float] = {}
+
+    @rule(label=st.sampled_from(LABELS), x=st.integers(-100, 100))
+    def want(self, label: str, x: int) -> None:
+        place(self.outbox, label, float(x))
+        self.wanted[label] = float(x)
+
+    @rule(seconds=st.floats(0, 0.2))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.pace.wait(self.now) == 0.0)
+    @rule()
+    def send(self) -> None:
+        assert self.pace.out == 0 or self.now - self.sent_at >= self.pace.period - 1e-9
+        for ask in self.outbox.take(self.actors).asks:
+            self.engine[ask.subject.removeprefix("/L.")] = ask.body.parameters["NewTransform"]["Translation"]["Y"] / 100
+        self.pace.sent(self.now)
+        self.sent_at = self.now
+
+    @precondition(lambda self: self.pace.out > 0)
+    @rule()
+    def answer(self) -> None:
+        self.pace.answered()
+
+    @invariant()
+    def never_flooded(self) -> None:
+        assert self.pace.out <= IN_FLIGHT
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        for label, x in self.wanted.items():
+            assert label in self.outbox.pending or self.engine[label] == x
+
+
+TestFlow = Flow.TestCase
