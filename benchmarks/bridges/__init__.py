@@ -1,0 +1,1 @@
+"""Clients of Remote Control that are compared, and a server to compare with."""
