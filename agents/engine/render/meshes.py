@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from panda3d.core import Geom, GeomNode, GeomTriangles, GeomVertexData, GeomVertexFormat, NodePath
+from panda3d.core import NodePath
 
 from agents.engine.render.charuco import board_mesh
-from agents.engine.render.shapes import BASIC, CUBE, Solid
+from agents.engine.render.shapes import BASIC, CUBE
 from agents.engine.scenes.default import BOARD
 from agents.engine.world import Box
 from agents.parts.frames import Vector, panda_to_unreal
+from agents.parts.solids import geometry
 
 _log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ class Meshes:
     """Finds a mesh by its path. A path that nothing is known of is drawn as a cube, and said once."""
 
     def __init__(self) -> None:
-        self._own = {path: _mesh(path, _node(make())) for path, make in BASIC.items()}
+        self._own = {path: _mesh(path, NodePath(geometry(make()))) for path, make in BASIC.items()}
         self._own[BOARD] = _mesh(BOARD, board_mesh())
         self._added: dict[str, Mesh] = {}
         self._missed: set[str] = set()
@@ -68,18 +69,3 @@ def _box(mesh: Mesh) -> Box:
     low, high = panda_to_unreal(mesh.low), panda_to_unreal(mesh.high)  # no axis is turned round, so low stays low
     (x, y, z), (to_x, to_y, to_z) = low, high
     return ((x + to_x) / 2, (y + to_y) / 2, (z + to_z) / 2), ((to_x - x) / 2, (to_y - y) / 2, (to_z - z) / 2)
-
-
-def _node(solid: Solid) -> NodePath:
-    vertices, triangles = solid
-    data = GeomVertexData("solid", GeomVertexFormat.get_v3n3(), Geom.UH_static)
-    data.set_num_rows(len(vertices))
-    data.modify_array_handle(0).set_data(vertices.tobytes())
-    faces = GeomTriangles(Geom.UH_static)
-    for triangle in triangles:
-        faces.add_vertices(*map(int, triangle))
-    geometry = Geom(data)
-    geometry.add_primitive(faces)
-    node = GeomNode("solid")
-    node.add_geom(geometry)
-    return NodePath(node)

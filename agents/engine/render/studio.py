@@ -15,11 +15,11 @@ from agents.engine.render.meshes import Meshes
 from agents.engine.render.physics import Physics
 from agents.engine.render.pipes import VERSION, Choice, open_pipe
 from agents.engine.render.stage import Stage
-from agents.engine.reports import Counts, Drawing
+from agents.engine.reports import Drawing
 from agents.engine.scenes.loading import Loaded
 from agents.engine.world import Box, World
 from agents.parts.frames import from_unreal, rotation_from_unreal
-from schemas.engine import ENGINE, Picture
+from schemas.engine import ENGINE, Picture, Scene
 
 MAIN = "main"
 """The label of the camera that is always drawn."""
@@ -75,14 +75,14 @@ class Studio:
         """Around each mesh that there is, by its path."""
         return self._meshes.boxes
 
-    def load(self, scene: Loaded) -> Counts:
+    def load(self, scene: Loaded) -> Scene:
         """Show another scene. Raises what its file is refused for, and then the one before is still there."""
         meshes: dict[str, NodePath] = {} if scene.gltf is None else load_meshes(scene.gltf)
         self._world.clear(scene.name)
         self._meshes.replace(meshes)
         scene.populate(self._world)
         self.stage.take_over()
-        return Counts(actors=len(self._world.actors), bodies=self.physics.bodies)
+        return Scene(scene=scene.name, actors=len(self._world.actors), bodies=self.physics.bodies)
 
     def draw(self) -> None:
         """Draw what the main camera sees."""

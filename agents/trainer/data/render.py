@@ -20,11 +20,6 @@ from panda3d.core import (
     Camera,
     DirectionalLight,
     FrameBufferProperties,
-    Geom,
-    GeomNode,
-    GeomTriangles,
-    GeomVertexData,
-    GeomVertexFormat,
     GraphicsEngine,
     GraphicsOutput,
     GraphicsPipe,
@@ -37,18 +32,14 @@ from panda3d.core import (
     load_prc_file_data,
 )
 
+from agents.parts.solids import Profile, geometry, lathe, squares
 from agents.trainer.data.scenes import COLOURS, FIELD_OF_VIEW, SHAPES, Scene, draw
 from bus.parent import end_with_input
 
 DISPLAY = "p3tinydisplay"
 PIPE = "TinyOffscreenGraphicsPipe"
-SIDES = 20
-"""Faces around a solid of revolution."""
 AMBIENT, SUN = 0.35, 0.75
 """Shares of white light: from everywhere, and from the sun."""
-
-Floats = NDArray[np.float32]
-Profile = Sequence[tuple[float, float, float, float]]
 
 
 class Studio:
@@ -64,8 +55,9 @@ class Studio:
         self._buffer.add_render_texture(self._texture, GraphicsOutput.RTM_copy_ram)
         self._camera = self._place_camera()
         self._sun = self._place_lights()
-        meshes = {"cube": cube(), **{name: lathe(profile) for name, profile in PROFILES.items()}}
-        self._solids = [NodePath(_node(*meshes[name])) for name in SHAPES]
+        cube = squares([*np.eye(3), *-np.eye(3)], HALF, HALF)
+        solids = {"cube": cube, **{name: lathe(profile) for name, profile in PROFILES.items()}}
+        self._solids = [NodePath(geometry(solids[name])) for name in SHAPES]
 
     def picture(self, scene: Scene) -> NDArray[np.uint8]:
         """The scene [size, size, 3], its first row on top."""
@@ -114,50 +106,14 @@ class Studio:
         return node
 
 
-def lathe(profile: Profile) -> tuple[Floats, NDArray[np.uint32]]:
-    """A solid of revolution: vertices with normals [n, 6] and triangles [m, 3] for radius, height and their normal along a profile."""
-    radius, height, out, up = np.array(profile).T[:, :, None]
-    angles = np.linspace(0, 2 * math.pi, SIDES + 1)
-    cosine, sine, one = np.cos(angles), np.sin(angles), np.ones(SIDES + 1)
-    vertices = np.stack([radius * cosine, radius * sine, height * one, out * cosine, out * sine, up * one], -1)
-    corner = np.arange(len(profile) - 1)[:, None] * (SIDES + 1) + np.arange(SIDES)
-    above = corner + SIDES + 1
-    triangles = np.stack([corner, corner + 1, above, corner + 1, above + 1, above], -1)
-    return vertices.reshape(-1, 6).astype(np.float32), triangles.reshape(-1, 3).astype(np.uint32)
-
-
-def cube(half: float = 0.8) -> tuple[Floats, NDArray[np.uint32]]:
-    """Six faces with corners of their own, as in `lathe`."""
-    vertices = []
-    for axis in np.concatenate([np.eye(3), -np.eye(3)]):
-        side = np.roll(axis, 1)
-        other = np.cross(axis, side)
-        vertices += [[*(half * (axis + a * side + b * other)), *axis] for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    first = np.arange(0, len(vertices), 4)[:, None]
-    triangles = first + np.array([0, 1, 2, 0, 2, 3])
-    return np.array(vertices, np.float32), triangles.reshape(-1, 3).astype(np.uint32)
-
-
 _SLOPE = math.hypot(1, 2)
 PROFILES: dict[str, Profile] = {
     "sphere": [(math.cos(a), math.sin(a), math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 12)],
     "cone": [(0, -1, 0, -1), (1, -1, 0, -1), (1, -1, 2 / _SLOPE, 1 / _SLOPE), (0, 1, 2 / _SLOPE, 1 / _SLOPE)],
 }
-"""Radius, height and normal from the bottom to the top; an edge is there twice, with the normals of both its sides."""
-
-
-def _node(vertices: Floats, triangles: NDArray[np.uint32]) -> GeomNode:
-    data = GeomVertexData("solid", GeomVertexFormat.get_v3n3(), Geom.UH_static)
-    data.set_num_rows(len(vertices))
-    data.modify_array_handle(0).set_data(vertices.tobytes())
-    faces = GeomTriangles(Geom.UH_static)
-    for triangle in triangles:
-        faces.add_vertices(*map(int, triangle))
-    geometry = Geom(data)
-    geometry.add_primitive(faces)
-    node = GeomNode("solid")
-    node.add_geom(geometry)
-    return node
+"""Of the solids that are round."""
+HALF = 0.8
+"""Of a cube's edge."""
 
 
 def main() -> None:
