@@ -17,7 +17,7 @@ from agents.engine.remote.context import Context
 from agents.engine.remote.remote import Remote
 from agents.engine.remote.server import RemoteServer
 from agents.engine.render.pipes import NoRenderer
-from agents.engine.reports import Counts, Drawing, FrameStats, Options, RecordedFiles
+from agents.engine.reports import Drawing, Options, RecordedFiles
 from agents.engine.scenes.errors import BadScene
 from agents.engine.scenes.loading import Loaded, default, read_scene
 from agents.engine.settings import EngineSettings
@@ -58,7 +58,7 @@ class EmbeddedEngine(Agent):
         self.drawing: Drawing | None = None
         self.frame: engine.Frame | None = None
         self.scene = default(0)
-        self.counts = Counts(actors=0, bodies=0)
+        self.shown = engine.Scene(scene="", actors=0, bodies=0)
 
     async def start(self) -> None:
         try:
@@ -84,7 +84,7 @@ class EmbeddedEngine(Agent):
     def status(self, request: Nothing) -> engine.Status:
         return engine.Status(
             serving=self._running(),
-            scene=self._shown(),
+            scene=self.shown,
             paused=self.engine.paused,
             frame=self.frame,
             note=None if self.drawing is None else self.drawing.note,
@@ -136,9 +136,6 @@ class EmbeddedEngine(Agent):
             raise CommandRefused("unavailable", self.reason or "the engine is not up yet")
         return self.serving
 
-    def _shown(self) -> engine.Scene:
-        return engine.Scene(scene=self.scene.name, actors=self.counts.actors, bodies=self.counts.bodies)
-
     async def _show_first(self) -> None:
         """Raises BadSettings."""
         try:
@@ -148,9 +145,9 @@ class EmbeddedEngine(Agent):
 
     async def _show(self, loaded: Loaded) -> engine.Scene:
         """Raises BadScene."""
-        self.counts = await asyncio.wrap_future(self.engine.load(loaded))
+        self.shown = await asyncio.wrap_future(self.engine.load(loaded))
         self.scene = loaded
-        return self._shown()
+        return self.shown
 
     def _open_server(self, drawing: Drawing) -> engine.Serving:
         settings, shots = self.settings, self.artifacts / SHOTS
@@ -169,9 +166,9 @@ class EmbeddedEngine(Agent):
             websocket=addresses.websocket,
         )
 
-    def _say_frame(self, stats: FrameStats) -> None:
-        self.frame = msgspec.convert({**msgspec.structs.asdict(stats), "engine": engine.ENGINE, "scene": self.scene.name}, engine.Frame)
-        self.publish(engine.FRAME, self.frame)
+    def _say_frame(self, frame: engine.Frame) -> None:
+        self.frame = frame
+        self.publish(engine.FRAME, frame)
 
     def _say_picture(self, picture: engine.Picture, jpeg: bytes) -> None:
         self.publish(engine.PICTURE, picture, attachments=(jpeg,))

@@ -18,11 +18,11 @@ from agents.engine.pictures import Pictures
 from agents.engine.render.film import Film
 from agents.engine.render.pipes import NoRenderer, choose
 from agents.engine.render.studio import Studio
-from agents.engine.reports import Counts, Drawing, FrameStats, Options, RecordedFiles
+from agents.engine.reports import Drawing, Options, RecordedFiles
 from agents.engine.scenes.loading import Loaded
 from agents.engine.tally import Tally
 from agents.engine.world import Box, World
-from schemas.engine import Picture
+from schemas.engine import Frame, Picture, Scene
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock when another one wants it. With the default, 5 ms, a flood of requests on the server's thread
@@ -48,7 +48,7 @@ class Engine:
         self,
         world: World,
         options: Options,
-        on_frame: Callable[[FrameStats], None],
+        on_frame: Callable[[Frame], None],
         on_picture: Callable[[Picture, bytes], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
@@ -86,7 +86,7 @@ class Engine:
         """Whether physics waits for `step` or `resume`."""
         return self._clock.paused
 
-    def load(self, scene: Loaded) -> Future[Counts]:
+    def load(self, scene: Loaded) -> Future[Scene]:
         """Show another scene; what its file is refused for comes out of the future."""
         return self._orders.ask(lambda studio: self._load(studio, scene))
 
@@ -112,10 +112,10 @@ class Engine:
 
         return self._orders.ask_later(begin)
 
-    def _load(self, studio: Studio, scene: Loaded) -> Counts:
-        counts = studio.load(scene)
+    def _load(self, studio: Studio, scene: Loaded) -> Scene:
+        shown = studio.load(scene)
         self.boxes = studio.boxes
-        return counts
+        return shown
 
     def _begin_film(self, studio: Studio, film: Film) -> None:
         if self._film is not None:

@@ -30,28 +30,6 @@ class Drawing(Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-class Counts(Struct, frozen=True, kw_only=True):
-    """What a scene has."""
-
-    actors: int
-    bodies: int
-
-
-class FrameStats(Struct, frozen=True, kw_only=True):
-    """The last second, as `schemas.engine.Frame` has it."""
-
-    count: int
-    rate: float
-    frame_time: float
-    frame_time_p99: float
-    draw_time: float
-    draw_calls: int
-    bodies: int
-    awake: int
-    actors: int
-    moves: int
-
-
 class RecordedFiles(Struct, frozen=True, kw_only=True):
     """A recording of `frames` pictures: the video, and a line of JSON for the camera's pose in each of them."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from agents.engine.reports import FrameStats
 from agents.engine.world import World
+from schemas.engine import ENGINE, Frame
 
 WINDOW = 1.0
 """Seconds."""
@@ -27,10 +27,12 @@ class Tally:
     def is_due(self, now: float) -> bool:
         return now - self._since >= WINDOW
 
-    def close(self, now: float, draw_calls: int, bodies: int, awake: int) -> FrameStats:
+    def close(self, now: float, draw_calls: int, bodies: int, awake: int) -> Frame:
         """What the window was like; the next one begins."""
         count = len(self._frames)
-        stats = FrameStats(
+        frame = Frame(
+            engine=ENGINE,
+            scene=self._world.scene,
             count=self._world.frame,
             rate=count / (now - self._since),
             frame_time=sum(self._frames) / count,
@@ -43,7 +45,7 @@ class Tally:
             moves=self._world.moved - self._moved,
         )
         self._begin(now)
-        return stats
+        return frame
 
     def _begin(self, now: float) -> None:
         self._since = now

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.engine.reports import FrameStats
 from agents.engine.tally import Tally, percentile
 from agents.engine.world import Looks, Transform, World
+from schemas.engine import Frame
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=300), st.sampled_from([0.5, 0.99, 1.0]))
@@ -32,7 +32,7 @@ def test_a_window_is_counted_from_its_own_beginning() -> None:
     assert second.draw_time == pytest.approx(0.004)
 
 
-def filled(tally: Tally, world: World, frames: int, now: float) -> FrameStats:
+def filled(tally: Tally, world: World, frames: int, now: float) -> Frame:
     for _ in range(frames):
         world.frame += 1
         tally.add(0.01, 0.004)

@@ -22,11 +22,11 @@ from agents.engine.engine import Busy, Engine
 from agents.engine.orders import Ended
 from agents.engine.render.pipes import NoRenderer
 from agents.engine.render.studio import NoSuchCamera
-from agents.engine.reports import FrameStats, Options
+from agents.engine.reports import Options
 from agents.engine.scenes.loading import default
 from agents.engine.world import World
 from agents.parts.frames import from_unreal
-from schemas.engine import Picture, Renderer
+from schemas.engine import Frame, Picture, Renderer
 
 PATIENCE = 60.0
 BODIES = 20
@@ -38,7 +38,7 @@ class Running:
 
     def __init__(self, renderer: Renderer = "software") -> None:
         self.world = World()
-        self.frames: queue.Queue[FrameStats] = queue.Queue()
+        self.frames: queue.Queue[Frame] = queue.Queue()
         self.pictures: queue.Queue[tuple[Picture, bytes]] = queue.Queue()
         self.failures: queue.Queue[Exception] = queue.Queue()
         self.fault: Exception | None = None
