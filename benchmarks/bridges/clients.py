@@ -67,11 +67,18 @@ class HttpClient:
             raise RuntimeError(f"{url} was answered with {answer.status}: {content[:200]!r}")
         return content
 
+    def open(self) -> None:
+        """Begin a turn: the server closes what was idle between two."""
+        self._connection.close()
+        self._connection.connect()
+
     def one_by_one(self, paths: list[str], seconds: float) -> Moved:
+        self.open()
         return timed(lambda call: self.put(CALL, msgspec.json.encode(call)), moves(paths), seconds)
 
     def batched(self, paths: list[str], seconds: float) -> Moved:
         wanted = moves(paths)
+        self.open()
 
         def put_batch(first: Call) -> None:
             calls = [first, *(next(wanted) for _ in range(BATCHED - 1))]
