@@ -134,7 +134,7 @@ class Client:
     def _decoded(self, received: Iterator[Received], types: dict[str, type[Any]]) -> Iterator[Event[Any]]:  # as above
         for event in received:
             try:
-                yield to_event(event.topic, event.envelope, types.get(event.topic, object))
+                yield to_event(event.topic, event.envelope, types.get(event.topic, object), event.attachments)
             except CorruptFrame as error:
                 self.rejections.add(event.topic, event.event_map, str(error))
 

@@ -124,7 +124,7 @@ class Dispatch:
 
     async def _handle(self, entry: OnTopic, received: Received) -> None:
         try:
-            event = to_event(received.topic, received.envelope, entry.topic.type)
+            event = to_event(received.topic, received.envelope, entry.topic.type, received.attachments)
         except CorruptFrame as error:
             self._client.rejections.add(received.topic, received.event_map, str(error))
             return

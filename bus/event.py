@@ -13,7 +13,7 @@ class Event(Struct, Generic[T], frozen=True, kw_only=True):
     """One fact. `time` and `epoch` are ns since the Unix epoch; `seq` is 0 for foreign publishers that cannot re-send.
 
     `seq` counts the source's stream over all its topics, `prev` is its previous event on this topic (0: none),
-    `nth` counts its events of this topic.
+    `nth` counts its events of this topic. `attachments` is the bulk behind a LATEST event, as it came; what was recorded has none.
     """
 
     topic: str
@@ -27,6 +27,7 @@ class Event(Struct, Generic[T], frozen=True, kw_only=True):
     cause: str | None = None
     run: str | None = None
     replay: bool = False
+    attachments: tuple[bytes, ...] = ()
 
     @property
     def id(self) -> str:

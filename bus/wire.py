@@ -240,8 +240,8 @@ def decode_data(topic: str, data: Raw | bytes, type_: type[T]) -> T:
         raise CorruptFrame(f"{topic}: want data of {type_.__name__}: {error}") from error
 
 
-def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
-    """The event of an envelope, its data decoded as `type_`. Raises CorruptFrame."""
+def to_event(topic: str, envelope: Envelope, type_: type[T], attachments: tuple[bytes, ...] = ()) -> Event[T]:
+    """The event of an envelope, its data decoded as `type_`, with the bulk that came behind it. Raises CorruptFrame."""
     return Event(
         topic=topic,
         source=envelope.source,
@@ -254,6 +254,7 @@ def to_event(topic: str, envelope: Envelope, type_: type[T]) -> Event[T]:
         cause=envelope.cause,
         run=envelope.run,
         replay=envelope.replay,
+        attachments=attachments,
     )
 
 
