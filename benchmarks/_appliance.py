@@ -30,8 +30,7 @@ class Running:
         child = self.stage.start(
             name, [sys.executable, "-m", "bus.process", name], {"BUS_HOME": str(self.home.root), **settings}, speaks=False
         )
-        if name not in ("hub",):
-            self.client.publisher.listeners.wait_until(Delivery.DURABLE, lambda heard: f"command.{name}.".encode() in heard, UP_TIMEOUT)
+        self.client.publisher.listeners.wait_until(Delivery.DURABLE, lambda heard: f"command.{name}.".encode() in heard, UP_TIMEOUT)
         child.check()
         return child
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from benchmarks._appliance import Running
+from benchmarks._processes import ChildFailed
 from benchmarks._results import Figures
 from schemas import engine, train
 
@@ -64,6 +65,8 @@ def frames_of(running: Running, case: Case, seconds: int) -> list[engine.Frame]:
         events = running.client.events(engine.FRAME, timeout=20)
         frames = [event.data for _, event in zip(range(SETTLE + seconds), events, strict=False)]
         child.check()
+        if len(frames) <= SETTLE:
+            raise ChildFailed(f"the engine said {len(frames)} times how fast it draws {case}: want more than {SETTLE}")
         return frames[SETTLE:]
     finally:
         child.end()

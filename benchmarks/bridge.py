@@ -11,6 +11,7 @@ import argparse
 import signal
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def measure_moves(running: Running, plan: Plan) -> list[Figures]:
 
 
 def measure_frames(running: Running, plan: Plan) -> list[Figures]:
-    renderers = ["software"] if probe(PROBE_SECONDS) is not None else ["software", "gl"]
+    renderers = ["software"] if probe(PROBE_SECONDS, threading.Event()) is not None else ["software", "gl"]
     wanted = frames.cases(renderers, plan.sizes, plan.bodies)
     return frames.rows(frames.draw_in_turns(running, wanted, plan.frame_rounds, plan.frame_seconds))
 

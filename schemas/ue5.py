@@ -37,8 +37,9 @@ class Disconnected(Struct, frozen=True, kw_only=True):
 class Latency(Struct, frozen=True, kw_only=True):
     """The last second's requests: `requests` were answered, `moves` asked for in them. Times are in seconds, null where there were none.
 
-    `round_trip` is from sending to the answer. Unreal answers in its next frame, and `beyond_frame` is the round trip without one frame of
-    it (never below 0): what the bridge and the network cost. `event` is from a pose's time to the answer to its move.
+    `round_trip` is from sending to the answer. Unreal answers in its next frame, after a wait of none to one of them, and `beyond_frame` is
+    the round trip without a whole one (never below 0): what bridge and network cost at least. It is null of an embedded engine, which
+    answers between its frames. `event` is from a pose's time to the answer to its move, where that was not sent again.
     """
 
     engine: str
@@ -55,13 +56,14 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """What the engine's process takes: `cpu` of one core (0 to n), `memory` and `video_memory` in bytes.
+    """What the engine's process takes: `cpu` of one core (0 to n), `memory` and `video_memory` in bytes. `process` is what it is called.
 
     `gpu` is the busy share (0 to 1) of the whole device. What cannot be read is null, and `reasons` says why, by name.
     """
 
     engine: str
     pid: int | None
+    process: str | None = None
     cpu: float | None = None
     memory: int | None = None
     gpu: float | None = None
@@ -171,7 +173,7 @@ class Status(Struct, frozen=True, kw_only=True):
     tracking: dict[str, str] = {}
     """By protocol, where live poses are sent."""
     unknown: dict[str, int] = {}
-    """How often labels were moved that the engine has no actor of."""
+    """How often labels were moved that the engine has no actor of: those most often, if there are many."""
     not_finite: int = 0
     """Poses with numbers that are none: they go nowhere."""
 

@@ -13,14 +13,22 @@ from schemas.scene import Actor, Vector
 
 ENGINE = "embedded-panda3d 1.10.16"
 BASIC = ("Cube", "Sphere", "Cylinder", "Cone", "Plane")
+PLACE = "/Game/Level.Level:PersistentLevel.{}"
+"""An actor's path, by its name."""
 KINDS = ("StaticMeshActor", "CameraActor", "PointLight", "SpotLight", "DirectionalLight", "RectLight", "SkyLight", "Brush")
 
 
 def actor(label: str, mesh: str | None = None, kind: str = "StaticMeshActor") -> Actor:
     """An actor that is moved, turned by 73.7 degrees and stretched."""
-    place = f"/Game/Level.Level:PersistentLevel.{label}"
-    turned = (0.0, 0.6, 0.0, 0.8)
-    return Actor(label=label, path=place, kind=kind, mesh=mesh, position=(1.0, 2.0, 3.0), orientation=turned, scale=(1.0, 2.0, 0.5))
+    return Actor(
+        label=label,
+        path=PLACE.format(label),
+        kind=kind,
+        mesh=mesh,
+        position=(1.0, 2.0, 3.0),
+        orientation=(0.0, 0.6, 0.0, 0.8),
+        scale=(1.0, 2.0, 0.5),
+    )
 
 
 def basic(name: str) -> Actor:
@@ -36,8 +44,8 @@ EVERYTHING = Snapshot(
         *(actor(kind, kind=kind) for kind in KINDS if kind.endswith("Light")),
         actor("start", kind="PlayerStart"),
     ],
-    bounds={"chair": ((1.0, 2.5, 3.0), (0.25, 0.5, 0.75))},
-    cameras={"main": math.pi / 2},
+    bounds={PLACE.format("chair"): ((1.0, 2.5, 3.0), (0.25, 0.5, 0.75))},
+    cameras={PLACE.format("main"): math.pi / 2},
     metrics=[
         MetricsRow(time_ns=1_000_000_000, rate=59.0, frame_time=1 / 59, round_trip_p50=0.0004, round_trip_p99=0.002),
         MetricsRow(time_ns=2_000_000_000),
@@ -80,11 +88,11 @@ _PLACED = st.builds(
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Whatever an engine may hold: odd and equal labels, mirrored and flattened actors, some of known size, some cameras."""
-    actors = draw(st.lists(_PLACED, max_size=8))
-    labels = sorted({actor.label for actor in actors})
-    some = st.sets(st.sampled_from(labels)) if labels else st.just(set[str]())
-    bounds = {label: (draw(_vectors(1e5)), draw(_vectors(100).map(_positive))) for label in sorted(draw(some))}
-    cameras = {label: draw(st.floats(0.1, 3.0)) for label in sorted(draw(some))}
+    actors = [replace(each, path=PLACE.format(number)) for number, each in enumerate(draw(st.lists(_PLACED, max_size=8)))]
+    paths = [actor.path for actor in actors]
+    some = st.sets(st.sampled_from(paths)) if paths else st.just(set[str]())
+    bounds = {path: (draw(_vectors(1e5)), draw(_vectors(100).map(_positive))) for path in sorted(draw(some))}
+    cameras = {path: draw(st.floats(0.1, 3.0)) for path in sorted(draw(some))}
     return replace(EVERYTHING, actors=actors, bounds=bounds, cameras=cameras, metrics=[])
 
 

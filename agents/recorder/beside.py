@@ -27,6 +27,9 @@ class Projected(Protocol):
     def make_again(self, entries: Iterable[Entry]) -> None:
         """The file anew, of all that a log has of `topics`, oldest first. Raises OSError, CorruptLog."""
 
+    def close(self) -> None:
+        """Write what is not yet written: nothing more is taken. Raises OSError."""
+
 
 class Beside:
     """Such files of one owner. `on_error` hears of what keeps any from being written, once, and None when all are again."""
@@ -39,6 +42,14 @@ class Beside:
     def look_again(self) -> None:
         for each in self._files:
             each.look_again()
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        for each in self._files:
+            try:
+                each.close()
+            except OSError as error:
+                self._on_error(error)
 
     def follow(self, log: Log, until: int, on_damage: OnDamage) -> None:
         """Write what is new in the log, up to the log time `until`; where that fails, the next time."""

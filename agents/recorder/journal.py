@@ -72,6 +72,9 @@ class Journal:
             anew.add(batch)
         anew.take_place_of(self._file)
 
+    def close(self) -> None:
+        """Each line is written when it is taken."""
+
     def _lines(self, entries: Iterable[Entry]) -> Iterator[Written]:
         for entry, event in events(entries, self.topics):
             line = Line(time=event.time, recorded=entry.log_time, topic=event.topic, source=event.source, id=event.id, data=event.data)

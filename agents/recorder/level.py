@@ -105,6 +105,9 @@ class LevelFile:
         self._take(entries)
         self._write()
 
+    def close(self) -> None:
+        self._write()
+
     def _take(self, entries: Iterable[Entry]) -> None:
         for entry, event in events(entries, self.topics):
             self._unwritten = self._pages.add(event, entry.log_time) or self._unwritten

@@ -223,6 +223,8 @@ class Projector:
             self._catch_up()
         self._catch_up()
         self._projection.close()
+        for files in self._beside:
+            files.close()
 
     def _newest_start(self) -> int:
         """The log time just before the newest run began: its files are made again from there.

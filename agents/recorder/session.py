@@ -52,6 +52,10 @@ class SessionFile:
         if self._summary is not None:
             self._write(self._summary)
 
+    def close(self) -> None:
+        if self._summary is not None and self._summary != self._written:
+            self._write(self._summary)
+
     def _take(self, entries: Iterable[Entry]) -> None:
         for _, event in events(entries, self.topics):
             if isinstance(event.data, ue5.Connected):

@@ -11,14 +11,17 @@ from typing import Any
 from agents.ue5 import moves
 from agents.ue5.commands import Commands, refusals
 from agents.ue5.discovery import BadAddress, parse_address
+from agents.ue5.exports.snapshot import Snapshot
+from agents.ue5.exports.writing import import_writers
+from agents.ue5.gpu import Cards
 from agents.ue5.link import Link
 from agents.ue5.load import open_cards
-from agents.ue5.looking import look_from_outside
+from agents.ue5.looking import look_around
 from agents.ue5.moves import Outbox
 from agents.ue5.preflight import START, decide
 from agents.ue5.project.writing import write_project
 from agents.ue5.remote.wire import Lost, RemoteError
-from agents.ue5.saving import PROJECT, Exporter
+from agents.ue5.saving import PROJECT, Exporter, snapshot
 from agents.ue5.session import Session
 from agents.ue5.settings import Ue5Settings
 from agents.ue5.tracking.sender import Sender
@@ -30,15 +33,22 @@ from bus.lifecycle import AgentState
 from bus.topic import Nothing
 from schemas import engine, scene, system, ue5
 
+MOST_TOLD = 100
+"""Labels without an actor that the status names: a reply has 64 KiB."""
 CONNECT_PATIENCE = 3.0
 """Seconds after which `ue5.connect` says how it stands."""
-DRAWING_PATIENCE = 60.0
-"""For the picture of an export; an agent that ends has no time for one."""
+DRAWING_SECONDS = 60.0
+"""For the picture of an export: on a busy machine, at nice 10, with a cache of fonts to make."""
+ASKED_SECONDS = 15.0
+"""For the picture of an export that somebody waits for."""
+LAST_SECONDS = 1.4
+"""For an export when the agent ends."""
 
 
 class Ue5(Agent):
     """Drives an engine that answers Remote Control: Unreal, or the embedded one, by the same requests."""
 
+    stop_seconds = 2.0  # supervisors kill after 3, and what was published is to be on disk by then
     publishes = (
         scene.FRAME,
         scene.ACTORS,
@@ -57,9 +67,8 @@ class Ue5(Agent):
     def __init__(self, bus: Bus, settings: Ue5Settings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
         self.outbox = Outbox()
-        self.exporter = Exporter(self.publish, artifacts, settings.described)
+        self.exporter = Exporter(self.publish, artifacts)
         self.watch: Watch | None = None
-        self.commands: Commands | None = None
         self._promised, self.rates = self.rates, {}  # without an engine nothing is late
         self._tasks: set[asyncio.Task[Any]] = set()  # Any: nobody wants what they return
 
@@ -76,15 +85,18 @@ class Ue5(Agent):
             self._spawn(self._track())
 
     async def stop(self) -> None:
-        """Export the scene, if there is time for it, and let go of the engine."""
-        try:
-            if self.watch is not None and self.settings.export_at_end:
-                await self.exporter.export(self.watch.session, 0.0)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self.sender.close()
+        """Let go of the engine, and export its scene if there is time for it."""
+        watch, self.watch = self.watch, None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if watch is not None:
+            self._tell_end(watch.session, "the bridge ends")
+        last = self._snapshot(watch) if watch is not None and self.settings.export_at_end else None
+        await self.exporter.finish(last, LAST_SECONDS)
+        self.sender.close()
+        if isinstance(self.cards, Cards):
+            self.cards.close()
 
     @on(scene.ACTOR_POSE)
     def move(self, event: Event[scene.ActorPoses]) -> None:
@@ -145,38 +157,41 @@ class Ue5(Agent):
         status = ue5.Status(
             reason=self.reason if self.state != "running" else None,
             tracking=self.sender.targets,
-            unknown=dict(self.outbox.unknown),
+            unknown=dict(self.outbox.unknown.most_common(MOST_TOLD)),
             not_finite=self.outbox.not_finite,
         )
         return status if self.watch is None else self.watch.described(status)
 
     @answers(ue5.PREFLIGHT)
     async def preflight(self, request: Nothing) -> ue5.Preflight:
-        if self.watch is not None:
-            with refusals():
-                return await self.watch.check()
-        found = decide(await look_from_outside(self.link.places[-1].address, self.link.passphrase))
+        """Of an Unreal, also where it is not used: for that there is a reason. Else of the engine that is."""
+        if self.watch is not None and not self.watch.session.embedded:
+            return await self._checked(self.watch)
+        facts = await look_around(self.link.places, self.link.passphrase)
+        if self.watch is not None and (facts.is_embedded or not facts.is_answered):
+            return await self._checked(self.watch)
+        found = decide(facts)
         self.publish(ue5.PREFLIGHT_DONE, found)
         return found
 
     @answers(ue5.SPAWN)
     async def spawn(self, request: ue5.Spawn) -> ue5.Spawned:
-        return await self._connected().spawn(request)
+        return await self._commands().spawn(request)
 
     @answers(ue5.REMOVE)
     async def remove(self, request: ue5.Remove) -> ue5.Spawned:
-        return await self._connected().remove(request.label)
+        return await self._commands().remove(request.label)
 
     @answers(ue5.SCREENSHOT)
     async def screenshot(self, request: ue5.Screenshot) -> ue5.Shot:
-        return await self._connected().screenshot(request)
+        return await self._commands().screenshot(request)
 
     @answers(ue5.EXPORT)
     async def export(self, request: Nothing) -> ue5.Exported:
-        session = self._connected().session
+        watch = self._connected()
         with refusals():
-            await session.learn()
-        return await self.exporter.export(session, DRAWING_PATIENCE)
+            await watch.learn()
+        return await self.exporter.export(self._snapshot(watch), ASKED_SECONDS)
 
     @answers(ue5.PROJECT)
     async def project(self, request: Nothing) -> ue5.Project:
@@ -185,18 +200,25 @@ class Ue5(Agent):
 
     async def _came(self, session: Session) -> None:
         """An engine answers. Raises RemoteError."""
-        watch = Watch(session, self.outbox, self.exporter, self.publish, self._say)
+        watch = Watch(session, self.outbox, self.publish, self._say)
         await watch.begin(self.cards, self.settings.hz)
         self.watch, self.rates = watch, self._promised
-        self.commands = Commands(session, self.publish, self.artifacts)
+        if self.settings.export_at_end:
+            self._spawn(asyncio.to_thread(import_writers))  # at the end there may be no time for that
 
     async def _went(self, session: Session, reason: str) -> None:
-        self.watch = self.commands = None
+        watch, self.watch = self.watch, None
         self.rates = {}
-        self.publish(ue5.DISCONNECTED, ue5.Disconnected(engine=session.engine, reason=reason, seconds=session.lived))
+        self._tell_end(session, reason)
         self._say("waiting", f"{session.engine} was lost: {reason}")
-        if self.settings.export_at_end:
-            self._spawn(self.exporter.export(session, DRAWING_PATIENCE))
+        if watch is not None and self.settings.export_at_end:
+            self._spawn(self.exporter.export(self._snapshot(watch), DRAWING_SECONDS))
+
+    def _tell_end(self, session: Session, reason: str) -> None:
+        self.publish(ue5.DISCONNECTED, ue5.Disconnected(engine=session.engine, reason=reason, seconds=session.lived))
+
+    def _snapshot(self, watch: Watch) -> Snapshot:
+        return snapshot(watch.session, list(watch.metrics), self.settings.described)
 
     def _miss(self, reason: str) -> None:
         self._say("waiting", f"no engine ({reason}): start the embedded one by `bus run engine`; or {START}")
@@ -217,10 +239,17 @@ class Ue5(Agent):
             await asyncio.sleep(1 / fastest)
             self.sender.tick()
 
-    def _connected(self) -> Commands:
-        if self.commands is None:
+    async def _checked(self, watch: Watch) -> ue5.Preflight:
+        with refusals():
+            return await watch.check()
+
+    def _commands(self) -> Commands:
+        return Commands(self._connected().session, self.publish, self.artifacts)
+
+    def _connected(self) -> Watch:
+        if self.watch is None:
             raise CommandRefused("not_connected", f"there is no engine: {self.reason}")
-        return self.commands
+        return self.watch
 
     def _nudge(self) -> None:
         if self.watch is not None:

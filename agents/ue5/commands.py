@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agents.parts.links import keep
 from agents.ue5 import level
-from agents.ue5.pictures import NoPicture, size_of, whole_picture
+from agents.ue5.pictures import BadPicture, NoPicture, size_of, whole_picture
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import BadAnswer, Late, Lost, Refused, RemoteError
@@ -24,30 +24,31 @@ CODES: dict[type[Exception], str] = {
     Lost: "not_connected",
     Late: "timeout",
     NoPicture: "timeout",
+    BadPicture: "bad_picture",
     BadAnswer: "refused_by_engine",
     Refused: "refused_by_engine",
 }
 
 
 class Commands:
-    """The commands of one session. What changes the level goes one after the other."""
+    """What one session's engine is asked to do. What changes the level goes one after the other."""
 
     def __init__(self, session: Session, publish: Publish, artifacts: Path) -> None:
         self.session = session
         self._publish = publish
         self._artifacts = artifacts
-        self._turn = asyncio.Lock()
 
     async def spawn(self, wanted: ue5.Spawn) -> ue5.Spawned:
         """Raises CommandRefused."""
-        async with self._turn:
+        async with self.session.turn:
             with refusals():
                 actor = await level.spawn(self._ask, self.session.roster, wanted)
+        self.session.welcome()
         return ue5.Spawned(label=actor.label, path=actor.path)
 
     async def remove(self, label: str) -> ue5.Spawned:
         """Raises CommandRefused."""
-        async with self._turn:
+        async with self.session.turn:
             with refusals():
                 actor = await level.remove(self._ask, self.session.roster, label)
         return ue5.Spawned(label=actor.label, path=actor.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -38,9 +39,10 @@ class Address(Struct, frozen=True):
 
 
 class Candidate(Struct, frozen=True):
-    """An address to look at; `unreal_only`: an embedded engine there is somebody else's."""
+    """An address to look at. `given`: a person named it; `unreal_only`: an embedded engine there is somebody else's."""
 
     address: Address
+    given: bool = False
     unreal_only: bool = False
 
     def takes(self, version: str) -> bool:
@@ -57,9 +59,9 @@ def parse_address(text: str) -> Address:
 
 
 def candidates(configured: Address | None, serving: engine.Serving | None) -> list[Candidate]:
-    """Where to look, in this order. Raises BadAddress where an engine says that it serves at what is no address."""
+    """Where to look, in this order. Raises BadAddress where an engine says that it serves at what is no address of this machine."""
     if configured is not None:
-        return [Candidate(configured)]
+        return [Candidate(configured, given=True)]
     announced = [] if serving is None else [Candidate(_announced(serving))]
     return [Candidate(UNREAL, unreal_only=True), *announced]
 
@@ -68,8 +70,22 @@ def is_embedded(version: str) -> bool:
     return version.startswith(EMBEDDED)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an address has it, is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _announced(serving: engine.Serving) -> Address:
     host, port = _parts(serving.http)
+    if not is_loopback(host):
+        raise BadAddress(
+            f"an engine says that it serves at {serving.http}: off this machine only an address that ue5.address names is used"
+        )
     return Address(host, port, _parts(serving.websocket)[1])
 
 

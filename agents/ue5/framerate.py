@@ -9,17 +9,15 @@ from schemas import scene
 
 @dataclass(slots=True)
 class FrameRate:
-    """Readings of one engine's frame count. `frame` is what the last two said, `readings` counts them."""
+    """Readings of one engine's frame count. `frame` is what the last two said."""
 
     engine: str
-    readings: int = 0
     frame: scene.Frame | None = None
     _last: tuple[int, float] | None = None
 
     def read(self, count: int, now: float) -> scene.Frame | None:
         """Take a reading at a monotonic time, in seconds. None: it has nothing to be compared with, or the engine began to count anew."""
         before, self._last = self._last, (count, now)
-        self.readings += 1
         self.frame = None if before is None else self._between(*before, count, now)
         return self.frame
 

@@ -41,6 +41,7 @@ class Cards:
             raise Unread(f"NVML: {error}") from error
 
     def close(self) -> None:
+        """Let go of the driver."""
         self._library.nvmlShutdown()
 
     def of(self, pid: int) -> tuple[float, int | None]:

@@ -44,7 +44,7 @@ def _questions(path: str) -> tuple[Ask, Ask, Ask, Ask]:
 def _known(path: str, label: Answer, place: Answer, box: Answer, made_of: Answer) -> Known | None:
     """An actor, None where it is gone, or has no label or place. What it is made of need not be known: a light has no mesh."""
     try:
-        name, where = answers.text(accepted(label)), answers.placement(accepted(place))
+        name, where = answers.label(accepted(label)), answers.placement(accepted(place))
     except RemoteError:
         return None
     actor = Known(path, name, kind_of(path), where.position, where.orientation, where.scale)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from agents.parts import frames
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.requests import Ask
-from agents.ue5.remote.wire import Refused
+from agents.ue5.remote.wire import RemoteError
 from agents.ue5.roster import Known, Roster, kind_of
 from bus.errors import CommandRefused
 from schemas import ue5
@@ -16,15 +18,19 @@ AskOne = Callable[[Ask], Awaitable[bytes]]
 
 
 async def spawn(ask: AskOne, roster: Roster, wanted: ue5.Spawn) -> Known:
-    """Put an actor into the level, under its label. Raises CommandRefused, RemoteError; one without its label or place is removed again."""
+    """Put an actor into the level, under its label. One that has no label or place is removed again, also where nobody waits any more.
+
+    Raises CommandRefused, RemoteError.
+    """
     if roster.get(wanted.label) is not None:
         raise CommandRefused("label_taken", f"there is an actor {wanted.label!r} already: choose another label, or remove it first")
     path = await _born(ask, wanted)
     try:
         await ask(requests.set_label(path, wanted.label))
         await ask(_placing(path, wanted))
-    except Refused:
-        await ask(requests.destroy(path))
+    except BaseException:  # a caller whose time is up cancels this
+        with contextlib.suppress(RemoteError):  # the first error says more
+            await asyncio.shield(_destroy(ask, path))
         raise
     actor = Known(path, wanted.label, kind_of(path), wanted.position, wanted.orientation, wanted.scale, mesh=_mesh(wanted))
     roster.add(actor)
@@ -34,7 +40,7 @@ async def spawn(ask: AskOne, roster: Roster, wanted: ue5.Spawn) -> Known:
 async def remove(ask: AskOne, roster: Roster, label: str) -> Known:
     """Take an actor out of the level. Raises CommandRefused, RemoteError."""
     actor = find(roster, label)
-    if not answers.done(await ask(requests.destroy(actor.path))):
+    if not await _destroy(ask, actor.path):
         raise CommandRefused("refused_by_engine", f"the engine did not remove {actor.path}: it may be gone already, or locked")
     roster.remove(actor)
     return actor
@@ -55,6 +61,10 @@ async def _born(ask: AskOne, wanted: ue5.Spawn) -> str:
     if path is None:
         raise CommandRefused("refused_by_engine", f"the engine made no actor of {wanted.asset!r}: is there an asset or class of this path?")
     return path
+
+
+async def _destroy(ask: AskOne, path: str) -> bool:
+    return answers.done(await ask(requests.destroy(path)))
 
 
 def _placing(path: str, wanted: ue5.Spawn) -> Ask:

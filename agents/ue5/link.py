@@ -83,6 +83,7 @@ class Link:
         session = await self._find()
         if session is None:
             return
+        self.session = session
         try:
             await self._use(session)
         finally:
@@ -93,30 +94,41 @@ class Link:
         try:
             await self._came(session)
         except RemoteError as error:
-            self._fail(f"{session.address} was lost at once: {error}")
+            if not self._changed.is_set():
+                self._fail(f"{session.address} was lost at once: {error}")
             return
-        self.session = session
-        self._attempted.set()
+        if not self._changed.is_set():
+            self._attempted.set()
         reason = await session.ended
         self.session = None
         await self._went(session, reason)
 
     async def _find(self) -> Session | None:
-        """The first engine that answers us."""
+        """The first engine that answers us; none, where it is to be looked for elsewhere meanwhile."""
         troubles = []
         for place in self.places:
-            try:
-                session = await open_session(place.address, self.passphrase)
-            except RemoteError as error:
-                troubles.append(f"{place.address}: {error}")
-                continue
-            if place.takes(session.engine):
+            found = await self._look_at(place)
+            if self._changed.is_set():
+                if isinstance(found, Session):
+                    await found.close()
+                return None
+            if isinstance(found, Session):
                 self.reason = None
-                return session
-            troubles.append(f"{place.address}: {session.engine}, which is none of ours")
-            await session.close()
+                return found
+            troubles.append(f"{place.address}: {found}")
         self._fail("; ".join(troubles))
         return None
+
+    async def _look_at(self, place: Candidate) -> Session | str:
+        """An engine that is ours to use, or why there is none."""
+        try:
+            session = await open_session(place, self.passphrase)
+        except RemoteError as error:
+            return str(error)
+        if place.takes(session.engine):
+            return session
+        await session.close()
+        return f"{session.engine}, which is none of ours"
 
     def _fail(self, reason: str) -> None:
         """It is known that there is no engine, and why."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import psutil
+from ipaddress import ip_address
 
+import psutil
+from msgspec.structs import replace
+
+from agents.ue5.discovery import is_loopback
 from agents.ue5.gpu import Cards, Unread
 from schemas import ue5
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+FORWARDER = "ssh"
+"""The program that listens here for an engine that runs elsewhere."""
+_WILDCARDS = ("0.0.0.0", "::")
 
 
 class Meter:
@@ -22,20 +28,25 @@ class Meter:
 
     def read(self) -> ue5.Load:
         """One reading. CPU is that since the last one, and null in the first."""
-        reasons: dict[str, str] = {}
-        cpu, memory = self._read_process(reasons)
-        gpu, video_memory = self._read_cards(reasons)
-        return ue5.Load(
-            engine=self._engine, pid=self.pid, cpu=cpu, memory=memory, gpu=gpu, video_memory=video_memory, reasons=reasons
-        )  # fmt: skip
-
-    def _read_process(self, reasons: dict[str, str]) -> tuple[float | None, int | None]:
+        load = ue5.Load(engine=self._engine, pid=self.pid)
         if self.pid is None:
-            reasons["pid"] = self._reason or "unknown"
-            return None, None
+            return replace(load, reasons={"pid": self._reason or "unknown"})
+        name = name_of(self.pid)
+        if name == FORWARDER:
+            why = f"{name} listens there, for an engine on another machine: what it takes can only be read there"
+            return replace(load, process=name, reasons=dict.fromkeys(("cpu", "memory", "gpu", "video_memory"), why))
+        return self._read(replace(load, process=name), self.pid)
+
+    def _read(self, load: ue5.Load, pid: int) -> ue5.Load:
+        reasons: dict[str, str] = {}
+        cpu, memory = self._read_process(pid, reasons)
+        gpu, video_memory = self._read_cards(pid, reasons)
+        return replace(load, cpu=cpu, memory=memory, gpu=gpu, video_memory=video_memory, reasons=reasons)
+
+    def _read_process(self, pid: int, reasons: dict[str, str]) -> tuple[float | None, int | None]:
         try:
             first = self._process is None
-            self._process = self._process or psutil.Process(self.pid)
+            self._process = self._process or psutil.Process(pid)
             cpu = self._process.cpu_percent() / 100
             if first:
                 reasons["cpu"] = "a share of time needs two readings, and this is the first"
@@ -44,11 +55,9 @@ class Meter:
             reasons["cpu"] = reasons["memory"] = str(error)
             return None, None
 
-    def _read_cards(self, reasons: dict[str, str]) -> tuple[float | None, int | None]:
-        if self.pid is None:
-            return None, None
+    def _read_cards(self, pid: int, reasons: dict[str, str]) -> tuple[float | None, int | None]:
         try:
-            gpu, used = _of(self._cards, self.pid)
+            gpu, used = _of(self._cards, pid)
         except Unread as error:
             reasons["gpu"] = reasons["video_memory"] = str(error)
             return None, None
@@ -59,17 +68,25 @@ class Meter:
 
 def listener(host: str, port: int) -> tuple[int | None, str | None]:
     """The pid of the process that listens on this port of this machine, or why it cannot be told. Reads /proc, or asks the system: slow."""
-    if host not in LOOPBACK:
+    if not is_loopback(host):
         return None, f"{host} is another machine, as far as can be told from here"
     try:
         listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
     except (psutil.Error, OSError) as error:
         return None, f"who listens on port {port} is not told: {type(error).__name__} {error}".strip()
-    found = [each for each in listening if each.laddr and each.laddr.port == port]
+    found = [each for ip in _answering(host) for each in listening if each.laddr and (each.laddr.ip, each.laddr.port) == (ip, port)]
     if not found:
-        return None, f"nobody is seen to listen on port {port}: the engine runs in another network namespace, or on another machine"
-    pid = next((each.pid for each in found if each.pid is not None), None)
+        return None, f"nobody is seen to listen at {host}:{port}: the engine runs in another network namespace, or on another machine"
+    pid = found[0].pid
     return pid, None if pid is not None else f"the process that listens on port {port} is another user's"
+
+
+def name_of(pid: int) -> str | None:
+    """What a process is called, None: it is gone."""
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return None
 
 
 def open_cards() -> Cards | str:
@@ -78,6 +95,12 @@ def open_cards() -> Cards | str:
         return Cards()
     except Unread as error:
         return str(error)
+
+
+def _answering(host: str) -> tuple[str, ...]:
+    """The addresses whose listener a connection to `host` reaches, the nearest first."""
+    own = ("127.0.0.1", "::1") if host == "localhost" else (str(ip_address(host.strip("[]"))),)
+    return (*own, *_WILDCARDS)
 
 
 def _of(cards: Cards | str, pid: int) -> tuple[float, int | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.ue5.discovery import Address
+from collections.abc import Sequence
+
+from agents.ue5.discovery import Candidate
 from agents.ue5.preflight import Facts
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
@@ -27,17 +29,28 @@ async def look(session: Session) -> Facts:
     )
 
 
-async def look_from_outside(address: Address, passphrase: str | None) -> Facts:
+async def look_around(places: Sequence[Candidate], passphrase: str | None) -> Facts:
+    """Of the first place where something answers that is no embedded engine, else where one is, else of the first."""
+    looks: list[Facts] = []
+    for place in places:
+        facts = await look_from_outside(place, passphrase)
+        if facts.is_answered and not facts.is_embedded:
+            return facts
+        looks.append(facts)
+    return next((facts for facts in looks if facts.is_answered), looks[0])
+
+
+async def look_from_outside(place: Candidate, passphrase: str | None) -> Facts:
     """Of an address where there may be an engine."""
     try:
-        session = await open_session(address, passphrase)
+        session = await open_session(place, passphrase)
     except RemoteError as error:
-        return Facts(address=str(address), unreachable=str(error), code=error.code if isinstance(error, Refused) else None)
+        return Facts(address=str(place.address), unreachable=str(error), code=error.code if isinstance(error, Refused) else None)
     try:
         await session.learn()
         return await look(session)
     except RemoteError as error:
-        return Facts(address=str(address), engine=session.engine, unreachable=f"it was lost again: {error}")
+        return Facts(address=str(place.address), engine=session.engine, unreachable=f"it was lost again: {error}")
     finally:
         await session.close()
 

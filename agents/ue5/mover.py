@@ -9,13 +9,12 @@ from collections.abc import Callable
 from agents.ue5.latency import Window
 from agents.ue5.moves import Batch, Outbox, Pace
 from agents.ue5.remote import answers, requests
-from agents.ue5.remote.requests import Ask
-from agents.ue5.remote.wire import Answer, RemoteError, Wire, accepted
+from agents.ue5.remote.wire import Answer, Late, RemoteError, Wire, accepted
 from agents.ue5.roster import Roster
 
 
 class Mover:
-    """One connection's share of the outbox. `on_refusal` is called with a batch of which the engine did not do all, and its answers."""
+    """One connection's share of the outbox. `on_refusal` hears of a batch of which the engine did not do all, with its answers."""
 
     def __init__(
         self,
@@ -24,7 +23,7 @@ class Mover:
         roster: Roster,
         window: Window,
         hz: float,
-        on_refusal: Callable[[list[Ask], list[Answer]], None],
+        on_refusal: Callable[[Batch, list[Answer]], None],
     ) -> None:
         self._wire = wire
         self._outbox = outbox
@@ -45,6 +44,11 @@ class Mover:
         if self._next is not None:
             self._next.cancel()  # an answer has come before the tick
         self._next = self._loop.call_later(wait, self._go)
+
+    def welcome(self) -> None:
+        """The level was read again, or has one more actor: whom it has now is put where it was wanted."""
+        self._outbox.welcome(self._roster.labels)
+        self.nudge()
 
     async def close(self) -> None:
         """Send nothing more."""
@@ -70,8 +74,12 @@ class Mover:
         try:
             answer = await self._wire.request(requests.VERB, requests.BATCH, requests.encoded_batch(batch.asks))
             self._note(batch, accepted(answer), time.perf_counter() - began)
-        except RemoteError:
+        except Late:
             self._window.missed()
+            self._outbox.take_back(batch.wishes)
+        except RemoteError:  # at once it would go the same way; an engine that is lost is sent all when it comes back
+            self._window.missed()
+            self._outbox.refused(batch.wishes)
         finally:
             self._pace.answered()
         if self._outbox.pending:
@@ -83,4 +91,6 @@ class Mover:
         now = time.time_ns()
         self._window.events([max(now - each, 0) / 1e9 for each in batch.times])
         if failed:
-            self._on_refusal(batch.asks, answers.parts(answer, len(batch.asks)))
+            said = answers.parts(answer, len(batch.asks))
+            self._outbox.refused(batch.refused(said))
+            self._on_refusal(batch, said)

@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.parts import frames
 from agents.parts.remote_control import BATCH_LIMIT
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
+from agents.ue5.remote.wire import Answer
 from agents.ue5.roster import Known
 from schemas.scene import CameraPose, Light, Placed, Quaternion, Vector
 
 MOST_SEEN = 20_000
 """Labels of which the newest is kept; beyond them, the one that was quiet longest is forgotten."""
 MOST_UNKNOWN = 1000
-"""Labels without an actor that are told apart."""
+"""Labels without an actor that are counted; more are put in their places all the same when their actors come."""
 ASKS_PER_WISH = 4
-IN_FLIGHT = 4
-"""Batches without an answer at most."""
+IN_FLIGHT = 2
+"""Batches without an answer at most: one in the engine, and one on its way."""
 
 
 class Wish(Struct, frozen=True):
-    """What is wanted of one label, in the frame of the bus; None: as it is. `time` is that of the newest event, in ns."""
+    """What is wanted of one label, in the frame of the bus; None: as it is.
 
-    time: int
+    `time` is that of the newest event, in ns; None: it is sent again, and its answer says nothing of how long that event took.
+    """
+
+    time: int | None
     position: Vector | None = None
     orientation: Quaternion | None = None
     scale: Vector | None = None
@@ -51,11 +56,30 @@ class Wish(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """What goes to the engine as one request. `moves` counts its transforms, `times` are those of the events that it answers."""
+    """What goes to the engine as one request: `wishes` by label, and what they are made of; `owners` says of each of `asks` whose it is."""
 
     asks: list[Ask]
-    moves: int
-    times: set[int]
+    owners: list[str]
+    wishes: dict[str, Wish]
+
+    @property
+    def moves(self) -> int:
+        """Its transforms."""
+        return sum(wish.moves for wish in self.wishes.values())
+
+    @property
+    def times(self) -> set[int]:
+        """Those of the events that it answers."""
+        return {wish.time for wish in self.wishes.values() if wish.time is not None}
+
+    def refused(self, said: Sequence[Answer]) -> set[str]:
+        """The labels of which not all was done, by the answers to `asks`."""
+        return {owner for owner, answer in zip(self.owners, said, strict=True) if answer.code != 200}
+
+    def add(self, label: str, wish: Wish, asks: Sequence[Ask]) -> None:
+        self.wishes[label] = wish
+        self.asks.extend(asks)
+        self.owners.extend([label] * len(asks))
 
 
 def placed(wanted: Placed, time: int) -> Wish:
@@ -78,6 +102,7 @@ class Outbox:
         self.unknown: Counter[str] = Counter()
         self.not_finite = 0
         self._seen: dict[str, Wish] = {}
+        self._unmet: set[str] = set()
         self._strangers: list[str] = []
 
     def put(self, label: str, wish: Wish) -> None:
@@ -92,24 +117,32 @@ class Outbox:
 
     def take(self, known: Mapping[str, Known]) -> Batch:
         """What is pending, as much as one batch takes. Its actors are known to be there from now on."""
-        asks: list[Ask] = []
-        times: set[int] = set()
-        moves = 0
+        batch = Batch([], [], {})
         for label in list(self.pending):
-            if len(asks) > BATCH_LIMIT - ASKS_PER_WISH:
+            if len(batch.asks) > BATCH_LIMIT - ASKS_PER_WISH:
                 break
             wish, actor = self.pending.pop(label), known.get(label)
             if actor is None:
                 self._miss(label)
-                continue
-            asks += asks_of(actor, wish)
-            times.add(wish.time)
-            moves += wish.moves
-        return Batch(asks, moves, times)
+            else:
+                batch.add(label, wish, asks_of(actor, wish))
+        return batch
 
     def send_again(self) -> None:
         """Want again all that was seen: the engine, or its level, is another."""
-        self.pending = dict(self._seen)
+        self.pending.clear()
+        self.take_back(self._seen)
+
+    def take_back(self, labels: Iterable[str]) -> None:
+        """Want of these again what was wanted last: nobody knows whether it was done."""
+        for label in labels:
+            if label in self._seen:
+                newer = self.pending.get(label)
+                self.pending[label] = replace(self._seen[label], time=None if newer is None else newer.time)
+
+    def refused(self, labels: Iterable[str]) -> None:
+        """Of these not all was done: they are sent again once the level was read again."""
+        self._unmet |= self._seen.keys() & set(labels)
 
     def strangers(self) -> list[str]:
         """The labels that were missed for the first time since this was last asked."""
@@ -117,13 +150,15 @@ class Outbox:
         return new
 
     def welcome(self, known: Mapping[str, Known]) -> None:
-        """Labels that were missed, and that the engine has now, are where they were wanted."""
-        for label in [each for each in self.unknown if each in known]:
-            del self.unknown[label]
-            if label in self._seen:
-                self.pending[label] = self._seen[label]
+        """Labels that were missed or refused, and that the engine has now, are put where they were wanted."""
+        met = self._unmet & known.keys()
+        self._unmet -= met
+        for label in met:
+            self.unknown.pop(label, None)
+        self.take_back(met)
 
     def _miss(self, label: str) -> None:
+        self.refused([label])
         if label in self.unknown or len(self.unknown) < MOST_UNKNOWN:
             if label not in self.unknown:
                 self._strangers.append(label)
@@ -131,13 +166,15 @@ class Outbox:
 
     def _forget(self, label: str) -> None:
         del self._seen[label]
+        self._unmet.discard(label)
+        self.unknown.pop(label, None)
         self.pending.pop(label, None)
 
 
 class Pace:
     """When a batch may go: at once if none is out, else at the next tick, and never while `IN_FLIGHT` of them have no answer.
 
-    An engine that answers once a frame so gets one batch a frame, not one for each event.
+    An engine that answers once a frame so gets at most two batches a frame, not one for each event.
     """
 
     def __init__(self, hz: float) -> None:
@@ -181,9 +218,7 @@ def asks_of(actor: Known, wish: Wish) -> list[Ask]:
     """The requests that a wish is made of. What it leaves open of a transform is as the actor has it."""
     asks = []
     if wish.moves:
-        actor.position = wish.position or actor.position
-        actor.orientation = wish.orientation or actor.orientation
-        actor.scale = wish.scale or actor.scale
+        actor.place(wish.position or actor.position, wish.orientation or actor.orientation, wish.scale or actor.scale)
         asks.append(_transform(actor))
     if wish.field_of_view is not None:
         actor.field_of_view = wish.field_of_view

@@ -18,11 +18,15 @@ _TAIL = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 class NoPicture(RuntimeError):
-    """The file did not come, or is no PNG."""
+    """The file did not come, or not to its end."""
+
+
+class BadPicture(RuntimeError):
+    """The file is no PNG, or larger than what is read."""
 
 
 async def whole_picture(file: Path, seconds: float = SECONDS) -> bytes:
-    """The PNG, once its writer has come to the end of it. Raises NoPicture."""
+    """The PNG, once its writer has come to the end of it. Raises NoPicture, BadPicture."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if _is_complete(file):
@@ -32,23 +36,30 @@ async def whole_picture(file: Path, seconds: float = SECONDS) -> bytes:
 
 
 def size_of(picture: bytes) -> tuple[int, int]:
-    """Width and height in pixels. Raises NoPicture."""
+    """Width and height in pixels. Raises BadPicture."""
     if not picture.startswith(_HEAD) or len(picture) < len(_HEAD) + 8:
-        raise NoPicture(f"the engine wrote what is no PNG: it begins with {picture[:16]!r}")
+        raise _no_png(picture)
     return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
 
 
 def _is_complete(file: Path) -> bool:
+    """Whether the end is there. Raises BadPicture as soon as the beginning is another than a PNG's."""
     try:
         with file.open("rb") as opened:
+            if not _HEAD.startswith(head := opened.read(len(_HEAD))):
+                raise _no_png(head)
             opened.seek(-len(_TAIL), 2)
             return opened.read() == _TAIL
     except OSError:  # not there yet, or shorter than that
         return False
 
 
+def _no_png(picture: bytes) -> BadPicture:
+    return BadPicture(f"the engine wrote what is no PNG: it begins with {picture[:16]!r}")
+
+
 def _read(file: Path) -> bytes:
     try:
         return read_bounded(file, MOST_BYTES)
     except Unreadable as error:
-        raise NoPicture(str(error)) from error
+        raise BadPicture(str(error)) from error

@@ -9,6 +9,7 @@ from msgspec import Struct
 from agents.ue5.discovery import is_embedded
 from agents.ue5.functions import FUNCTIONS
 from agents.ue5.project.allowance import allowance
+from agents.ue5.remote.wire import PASSPHRASE_CODES
 from schemas.ue5 import Finding, Preflight
 
 OLDEST, NEWEST = (5, 3), (5, 8)
@@ -16,7 +17,6 @@ OLDEST, NEWEST = (5, 3), (5, 8)
 THROTTLED = 10.0
 """Frames a second: an editor in the background draws about three."""
 _UNREAL = re.compile(r"(\d+)\.(\d+)")
-_PASSPHRASE_CODES = (401, 403)
 
 START = "in Unreal: enable the plugin Remote Control API (Edit > Plugins), and enter WebControl.StartServer in the console"
 """A plugin that is off and a server that was not started look the same from outside."""
@@ -38,11 +38,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     refused: dict[str, str] = {}
     rate: float | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether something is there, be it an engine that does not let us in."""
+        return self.engine is not None or self.code is not None
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.engine is not None and is_embedded(self.engine)
+
 
 def decide(facts: Facts) -> Preflight:
     """The findings that the facts allow: of an engine that does not answer, only that."""
     findings = [_reachable(facts)]
-    if facts.code in _PASSPHRASE_CODES:
+    if facts.code in PASSPHRASE_CODES:
         findings.append(_passphrase())
     if facts.engine is not None:
         findings += [_version(facts.engine), _websocket(facts), _functions(facts), *_throttled(facts)]
@@ -63,7 +72,7 @@ def summary(preflight: Preflight) -> str | None:
 def _reachable(facts: Facts) -> Finding:
     if facts.unreachable is None:
         return Finding(name="reachable", ok=True, detail=f"Remote Control answers at {facts.address}")
-    mend = None if facts.code in _PASSPHRASE_CODES else f"{START}; {ALWAYS}"
+    mend = None if facts.code in PASSPHRASE_CODES else f"{START}; {ALWAYS}"
     return Finding(name="reachable", ok=False, detail=f"nothing to use at {facts.address}: {facts.unreachable}", mend=mend)
 
 

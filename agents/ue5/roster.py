@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from schemas import scene
 PAGE_ACTORS = 100
 PAGE_BYTES = 48 << 10
 """Of a page's actors: an event may have 64 KiB."""
-_NAME = re.compile(r"(.+?)(?:_UAID_[0-9A-F]+)?(?:_\d+)*")
-"""A class, then what makes the name unique in the level."""
+_SAME = 1e-5
+"""Difference of two numbers of one orientation or scale: an engine keeps 32 bits of them."""
+_MADE_UNIQUE = re.compile(r"(?:\d+_)*[0-9A-F]+_DIAU_|(?:\d+_)*")
+"""What makes a name unique in its level, `_UAID_…` and numbers, from its end: read backwards, no name takes long."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,15 @@ class Known:
     field_of_view: float | None = None
     centre: Vector | None = None
     extent: Vector | None = None
+
+    def place(self, position: Vector, orientation: Quaternion, scale: Vector) -> None:
+        """Be there from now on. The box around it goes along; of what is turned or scaled, too, nobody knows it."""
+        if not (_alike(orientation, self.orientation) and _alike(scale, self.scale)):
+            self.centre = self.extent = None
+        elif self.centre is not None:
+            x, y, z = (middle + new - old for middle, new, old in zip(self.centre, position, self.position, strict=True))
+            self.centre = (x, y, z)
+        self.position, self.orientation, self.scale = position, orientation, scale
 
     @property
     def actor(self) -> scene.Actor:
@@ -100,8 +112,14 @@ def kind_of(path: str) -> str:
 
     An actor that somebody named otherwise has its name for a class.
     """
-    match = _NAME.fullmatch(path.rpartition(".")[2])
-    return path if match is None else match[1]
+    name = path.rpartition(".")[2]
+    match = _MADE_UNIQUE.match(name[::-1])
+    assert match is not None  # nothing is a match, too
+    return name[: len(name) - match.end()] or name
+
+
+def _alike(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME) for a, b in zip(one, other, strict=True))
 
 
 def pages(engine: str, actors: list[scene.Actor]) -> list[scene.Actors]:

@@ -5,29 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 
-from agents.ue5.discovery import Address, is_embedded
+from agents.ue5.discovery import Address, Candidate, is_embedded
 from agents.ue5.framerate import FrameRate
 from agents.ue5.latency import Window
 from agents.ue5.learning import learn
 from agents.ue5.mover import Mover
-from agents.ue5.moves import Outbox
+from agents.ue5.moves import Batch, Outbox
 from agents.ue5.preflight import is_forbidden
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.http import HttpWire
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.websocket import open_websocket
-from agents.ue5.remote.wire import PATIENCE, Answer, Lost, Refused, RemoteError, Wire, accepted, message_of
+from agents.ue5.remote.wire import CONNECT_SECONDS, PASSPHRASE_CODES, Answer, Lost, Refused, RemoteError, Wire, accepted, message_of
 from agents.ue5.roster import Roster
 from schemas import scene, ue5
-
-CONNECT_SECONDS = 2.0
-"""For each step of connecting: where nothing answers, the next address is looked at."""
 
 
 class Session:
     """An engine that answers. `no_websocket` says why HTTP is used, None: it is not.
 
-    `stale`: the level may be another than the roster says. `forbidden` is what the engine said to functions that it does not let be called.
+    `stale`: the level may be another than the roster says. Who reads or changes it takes `turn`. `forbidden` is what the engine said to
+    functions that it does not let be called.
     """
 
     def __init__(self, engine: str, address: Address, wire: Wire, no_websocket: str | None) -> None:
@@ -40,6 +38,7 @@ class Session:
         self.frames = FrameRate(engine)
         self.began = time.monotonic()
         self.stale = False
+        self.turn = asyncio.Lock()
         self.forbidden: dict[str, str] = {}
         self.pid: int | None = None
         self._mover: Mover | None = None
@@ -80,20 +79,25 @@ class Session:
         return said
 
     async def learn(self) -> None:
-        """Read what is in the level. A level that the engine does not let be read counts as empty. Raises RemoteError."""
-        self.stale = False
-        try:
-            self.roster.replace(await learn(self.ask, self.ask_all))
-        except Refused:
-            self.roster.replace([])
+        """Read what is in the level. A level that the engine does not let be read counts as empty. Raises RemoteError.
+
+        Whom the engine did not have before is put where it was wanted meanwhile.
+        """
+        async with self.turn:
+            self.stale = False
+            try:
+                self.roster.replace(await learn(self.ask, self.ask_all))
+            except Refused:
+                self.roster.replace([])
+        self.welcome()
 
     async def read_frame(self) -> scene.Frame | None:
         """How fast the engine drew since the last call. Raises RemoteError."""
         return self.frames.read(answers.count(await self.ask(requests.frame_count())), time.monotonic())
 
     def latency(self) -> ue5.Latency:
-        """Of the time since this was last asked."""
-        frame = self.frames.frame
+        """Of the time since this was last asked. An embedded engine answers between its frames: there is none to take off."""
+        frame = None if self.embedded else self.frames.frame
         return self.window.close(self.engine, self.wire.transport, None if frame is None else frame.frame_time)
 
     def begin(self, outbox: Outbox, hz: float) -> None:
@@ -107,6 +111,11 @@ class Session:
         if self._mover is not None:
             self._mover.nudge()
 
+    def welcome(self) -> None:
+        """The roster has actors that it did not have: they are put where they are wanted."""
+        if self._mover is not None:
+            self._mover.welcome()
+
     def lose(self, reason: str) -> None:
         """The engine is of no use any more."""
         if not self.ended.done():
@@ -118,10 +127,10 @@ class Session:
             await self._mover.close()
         await self.wire.close()
 
-    def _doubt(self, asks: list[Ask], said: list[Answer]) -> None:
-        """Not all moves were done: an actor may be gone."""
-        self.stale = True
-        self._heed(asks, said)
+    def _doubt(self, batch: Batch, said: list[Answer]) -> None:
+        """Not all moves were done: an actor may be gone. What is refused again after the level was read is not a matter of that."""
+        self.stale |= any(batch.wishes[label].time is not None for label in batch.refused(said))
+        self._heed(batch.asks, said)
 
     def _heed(self, asks: list[Ask], said: list[Answer]) -> None:
         """Remember what the engine does not let be called."""
@@ -140,8 +149,21 @@ class Session:
         return answer
 
 
-async def open_session(address: Address, passphrase: str | None) -> Session:
-    """Connect to an engine: by WebSocket, else by HTTP. Raises RemoteError, where nothing there is an engine that answers us."""
+async def open_session(place: Candidate, passphrase: str | None) -> Session:
+    """Connect to an engine: by WebSocket, else by HTTP. Raises RemoteError, where nothing there is an engine that answers us.
+
+    The passphrase is told where a person gave the address; elsewhere, which is on this machine, only to what asks for one.
+    """
+    if not place.given and passphrase is not None:
+        try:
+            return await _open(place.address, None)
+        except Refused as error:
+            if error.code not in PASSPHRASE_CODES:
+                raise
+    return await _open(place.address, passphrase)
+
+
+async def _open(address: Address, passphrase: str | None) -> Session:
     version = await _version_at(address, passphrase)
     try:
         return Session(version, address, await _open_websocket(address, passphrase, version), None)
@@ -160,13 +182,13 @@ async def _version_at(address: Address, passphrase: str | None) -> str:
 
 async def _open_websocket(address: Address, passphrase: str | None, version: str) -> Wire:
     """The WebSocket of the engine that answers by HTTP. Raises RemoteError, also where another engine has that port."""
-    wire = await open_websocket(address.websocket_url, passphrase, PATIENCE)
+    wire = await open_websocket(address.websocket_url, passphrase)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             other = await _version(wire)
     except (RemoteError, TimeoutError) as error:
         await wire.close()
-        raise Lost(f"{address.websocket_url} gives no answer: {error or type(error).__name__}") from error
+        raise Lost(f"{address.websocket_url} gives no answer: {str(error) or type(error).__name__}") from error
     if other != version:
         await wire.close()
         raise Lost(f"{address.websocket_url} is another engine, {other}")
@@ -175,4 +197,4 @@ async def _open_websocket(address: Address, passphrase: str | None, version: str
 
 async def _version(wire: Wire) -> str:
     ask = requests.engine_version()
-    return answers.text(accepted(await wire.request(requests.VERB, ask.url, requests.encoded(ask))))
+    return answers.version(accepted(await wire.request(requests.VERB, ask.url, requests.encoded(ask))))

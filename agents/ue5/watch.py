@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 import structlog
 from msgspec.structs import replace
 
+from agents.ue5.exports.snapshot import MetricsRow
 from agents.ue5.gpu import Cards
 from agents.ue5.load import Meter, listener
 from agents.ue5.looking import look
@@ -16,7 +18,6 @@ from agents.ue5.moves import Outbox
 from agents.ue5.preflight import decide, summary
 from agents.ue5.remote.wire import Late, RemoteError
 from agents.ue5.roster import pages
-from agents.ue5.saving import Exporter
 from agents.ue5.session import Session
 from bus.agent import Publish
 from bus.lifecycle import AgentState
@@ -24,6 +25,8 @@ from schemas import scene, ue5
 
 SETTLED = 1.5
 """Seconds after connecting, when it is known how fast the engine draws."""
+HISTORY = 3600
+"""Seconds of which an export has figures."""
 
 _log = structlog.get_logger()
 
@@ -35,7 +38,6 @@ class Watch:
         self,
         session: Session,
         outbox: Outbox,
-        exporter: Exporter,
         publish: Publish,
         say: Callable[[AgentState, str], None],
     ) -> None:
@@ -43,8 +45,8 @@ class Watch:
         self.latency: ue5.Latency | None = None
         self.load: ue5.Load | None = None
         self.found: ue5.Preflight | None = None
+        self.metrics: deque[MetricsRow] = deque(maxlen=HISTORY)
         self._outbox = outbox
-        self._exporter = exporter
         self._publish = publish
         self._say = say
         self._meter: Meter | None = None
@@ -68,7 +70,7 @@ class Watch:
         await self._read_frame()
         self.latency = session.latency()
         self._publish(ue5.LATENCY, self.latency)
-        self._exporter.note(session.frames.frame, self.latency, time.time_ns())
+        self._note(session.frames.frame, self.latency)
         self._show()
         self._meet_strangers()
         if session.lived >= SETTLED and (self.found is None or len(session.forbidden) > self._forbidden):
@@ -81,10 +83,8 @@ class Watch:
             self._publish(ue5.LOAD, self.load)
 
     async def learn(self) -> None:
-        """Read the level again; whom the engine did not have before is put where it was wanted meanwhile. Raises RemoteError."""
+        """Read the level again, and say what is another. Raises RemoteError."""
         await self.session.learn()
-        self._outbox.welcome(self.session.roster.labels)
-        self.session.nudge()
         self._show()
 
     async def check(self) -> ue5.Preflight:
@@ -122,6 +122,17 @@ class Watch:
         else:
             if frame is not None:
                 self._publish(scene.FRAME, frame)
+
+    def _note(self, frame: scene.Frame | None, latency: ue5.Latency) -> None:
+        """Keep a second's figures for the session's export."""
+        row = MetricsRow(
+            time_ns=time.time_ns(),
+            rate=None if frame is None else frame.rate,
+            frame_time=None if frame is None else frame.frame_time,
+            round_trip_p50=latency.round_trip_p50,
+            round_trip_p99=latency.round_trip_p99,
+        )
+        self.metrics.append(row)
 
     def _show(self) -> None:
         """Say what the level holds, where that is not what was said last."""

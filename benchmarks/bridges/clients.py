@@ -20,7 +20,7 @@ CALL, BATCH = "/remote/object/call", "/remote/batch"
 BATCHED = 100
 IN_FLIGHT = 512
 """Messages that a pipelining client has sent and not yet seen answered, at most."""
-BATCHES_IN_FLIGHT = 4
+BATCHES_IN_FLIGHT = 2
 MADE = 10_000
 """Moves that a pipelining client has made beforehand; then they come again."""
 TIMEOUT = 10.0

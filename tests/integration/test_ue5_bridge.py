@@ -338,8 +338,9 @@ def test_a_picture_that_is_none_is_refused(tmp_path: Path) -> None:
     studio = Drawing(b"no picture at all" + b"\x00\x00\x00\x00IEND\xaeB`\x82")
 
     async def body(harness: Harness[Ue5]) -> None:
-        with pytest.raises(CommandRefused, match="no PNG"):
+        with pytest.raises(CommandRefused, match="no PNG") as refused:
             await harness.call(ue5.SCREENSHOT, ue5.Screenshot())
+        assert refused.value.code == "bad_picture"
 
     driving(tmp_path, furnished(), body, studio)
 
@@ -396,10 +397,44 @@ def test_the_scene_is_exported_on_command_and_every_file_is_in_the_store(tmp_pat
 
 def test_a_bridge_that_ends_exports_what_it_saw_last(tmp_path: Path) -> None:
     async def body(harness: Harness[Ue5]) -> None:
-        await harness.stop()
-        assert harness.published(ue5.EXPORTED)[-1].actors == 5
+        await asyncio.wait_for(harness.stop(), Ue5.stop_seconds)
+        (exported,) = harness.published(ue5.EXPORTED)
+        assert (exported.actors, exported.reason) == (5, None)
+        kept = {each.path for each in harness.published(system.ARTIFACT)}
+        assert kept == {file.relative_to(tmp_path).as_posix() for file in (tmp_path / "store").rglob("*") if file.is_file()}
 
     driving(tmp_path, furnished(), body, export_at_end=True)
+
+
+def test_a_bridge_that_ends_says_that_it_lets_go_of_the_engine(tmp_path: Path) -> None:
+    async def body(harness: Harness[Ue5]) -> None:
+        await harness.stop()
+        assert [each.reason for each in harness.published(ue5.DISCONNECTED)] == ["the bridge ends"]
+
+    driving(tmp_path, furnished(), body)
+
+
+def test_an_engine_that_goes_just_before_the_bridge_is_exported_once(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        address = running.enter_context(serving(furnished(), tmp_path))
+
+        async def body(harness: Harness[Ue5]) -> None:
+            await asyncio.to_thread(running.close)
+            await came(harness, ue5.DISCONNECTED)
+            await asyncio.wait_for(harness.stop(), Ue5.stop_seconds)
+            assert [each.reason for each in harness.published(ue5.EXPORTED)] == [None]
+
+        run(connect(tmp_path, address, body, export_at_end=True))
+
+
+def test_a_preflight_is_that_of_an_unreal_that_does_not_let_the_bridge_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(harness: Harness[Ue5]) -> None:
+        found = await harness.call(ue5.PREFLIGHT, Nothing())
+        assert (found.address, [each.name for each in found.findings if not each.ok]) == (str(locked), ["reachable", "passphrase"])
+
+    with serving(furnished(), tmp_path, secret=SECRET) as locked:
+        monkeypatch.setattr(discovery, "UNREAL", locked)
+        driving(tmp_path, furnished(), body)
 
 
 def test_a_camera_that_moves_is_told_by_udp_whether_or_not_there_is_an_engine(tmp_path: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from picows import WSMsgType, WSTransport
 from remote_engine import Request, answer_to, scripted, talking, tell
 
-from agents.parts.remote_control import BODY_LIMIT
 from agents.ue5.remote import websocket
 from agents.ue5.remote.http import HttpWire
 from agents.ue5.remote.websocket import open_websocket
-from agents.ue5.remote.wire import Answer, BadAnswer, Late, Lost, Wire
+from agents.ue5.remote.wire import ANSWER_LIMIT, Answer, BadAnswer, Late, Lost, Wire
 from bus.testing import run
 
 PATIENCE = 0.4
@@ -113,7 +114,7 @@ def test_a_message_that_answers_nothing_disturbs_nobody(noise: bytes) -> None:
 
 def test_an_answer_larger_than_is_read_ends_the_connection() -> None:
     async def body() -> str:
-        async with scripted(lambda request, engine: tell(engine, b" " * (BODY_LIMIT + 1))) as url:
+        async with scripted(lambda request, engine: tell(engine, b" " * (ANSWER_LIMIT + 1))) as url:
             wire = await open_websocket(url, None)
             with pytest.raises((Lost, BadAnswer)):
                 await ask(wire)
@@ -145,12 +146,12 @@ def test_an_answer_in_pieces_without_end_ends_the_connection() -> None:
     def endless(request: Request, engine: WSTransport) -> None:
         engine.send(WSMsgType.TEXT, b"[", fin=False)
         for _ in range(6):
-            engine.send(WSMsgType.CONTINUATION, b" " * (BODY_LIMIT // 4), fin=False)
+            engine.send(WSMsgType.CONTINUATION, b" " * (ANSWER_LIMIT // 4), fin=False)
 
     async def body() -> None:
         async with scripted(endless) as url:
             wire = await open_websocket(url, None)
-            with pytest.raises(BadAnswer, match=str(BODY_LIMIT)):
+            with pytest.raises(BadAnswer, match=str(ANSWER_LIMIT)):
                 await ask(wire)
 
     run(body())
@@ -244,7 +245,7 @@ def test_http_that_answers_without_end_is_cut_off() -> None:
         with pytest.raises(BadAnswer):
             await ask(wire)
 
-    over_http(lambda read: respond(b" " * (BODY_LIMIT + 1)), body)
+    over_http(lambda read: respond(b" " * (ANSWER_LIMIT + 1)), body)
 
 
 @pytest.mark.parametrize("noise", [b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n"])
@@ -265,3 +266,29 @@ def test_nobody_there_is_lost_at_once() -> None:
         await wire.close()
 
     run(body())
+
+
+def test_a_port_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "CONNECT_SECONDS", PATIENCE)
+
+    async def body() -> None:
+        with full() as port, pytest.raises(Lost, match="TimeoutError"):
+            async with asyncio.timeout(20):
+                await open_websocket(f"ws://127.0.0.1:{port}", None)
+
+    run(body())
+
+
+@contextmanager
+def full() -> Iterator[int]:
+    """A port whose queue is full: who connects hears nothing, as behind a firewall."""
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        port = listening.getsockname()[1]
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port

@@ -355,6 +355,18 @@ def test_after_a_start_the_whole_session_counts(tmp_path: Path, recording: Recor
     assert content(tmp_path, FINAL)["rate"] == {"seconds": 4, "mean": 52.5, "lowest": 30.0, "highest": 75.0}
 
 
+def test_what_a_session_measured_last_is_written_when_the_recorder_ends(tmp_path: Path, recording: Recording) -> None:
+    following = projector(tmp_path, recording)
+    recording.add(ue5.CONNECTED, CONNECTED, source="ue5", time=10 * SECOND)
+    following.grown()
+    wait_for(path_of(tmp_path, FINAL).is_file)
+    recording.add(scene.FRAME, frame(45.0), source="ue5", time=11 * SECOND)
+    following.close()
+
+    said = content(tmp_path, FINAL)
+    assert (said["seconds"], said["rate"]["mean"]) == (1.0, 45.0)
+
+
 def test_a_session_that_goes_on_is_written_at_its_beginning_and_then_each_ten_seconds(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from msgspec import json
 from msgspec.structs import replace
 from panda3d.core import NodePath
-from snapshots import BASIC, ENGINE, EVERYTHING, basic, seen, snapshots
+from snapshots import BASIC, ENGINE, EVERYTHING, PLACE, basic, seen, snapshots
 
 from agents.parts.frames import to_panda
 from agents.ue5.exports import glb
@@ -103,7 +103,7 @@ def test_a_mesh_that_only_the_engine_has_is_the_box_that_it_filled_and_says_so(t
     (chair,) = (actor for actor in EVERYTHING.actors if actor.label == "chair")
     scene = loaded(replace(EVERYTHING, actors=[chair]), tmp_path)
     (node,) = tree((tmp_path / "scene.glb").read_bytes())["nodes"]
-    centre, half = map(np.array, EVERYTHING.bounds["chair"])
+    centre, half = map(np.array, EVERYTHING.bounds[PLACE.format("chair")])
 
     assert np.allclose(scene.bounds, [centre - half, centre + half], atol=1e-6)
     assert node["extras"] == {"class": "StaticMeshActor", "mesh": "/Game/Chair.Chair", "proxy": "bounds"}
@@ -121,7 +121,7 @@ def test_a_camera_sees_as_wide_as_it_did() -> None:
     (camera,) = file["cameras"]
     upright, ratio = camera["perspective"]["yfov"], camera["perspective"]["aspectRatio"]
 
-    assert 2 * math.atan(math.tan(upright / 2) * ratio) == pytest.approx(EVERYTHING.cameras["main"])
+    assert 2 * math.atan(math.tan(upright / 2) * ratio) == pytest.approx(EVERYTHING.cameras[PLACE.format("main")])
     assert [node["name"] for node in file["nodes"] if "camera" in node] == ["main"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from pxr import Tf, Usd, UsdGeom, UsdLux, UsdValidation
-from snapshots import BASIC, ENGINE, EVERYTHING, actor, basic, seen, snapshots
+from snapshots import BASIC, ENGINE, EVERYTHING, PLACE, actor, basic, seen, snapshots
 
 from agents.ue5.exports import usd
 from agents.ue5.exports.snapshot import Snapshot
@@ -97,7 +97,7 @@ def test_a_basic_shape_is_a_metre_across_before_it_is_scaled(name: str) -> None:
 def test_a_mesh_that_only_the_engine_has_is_the_box_that_it_filled_and_says_so() -> None:
     stage = opened(EVERYTHING)
     chair = stage.GetPrimAtPath(f"{SCENE}/chair")
-    centre, half = map(np.array, EVERYTHING.bounds["chair"])
+    centre, half = map(np.array, EVERYTHING.bounds[PLACE.format("chair")])
 
     assert chair.GetCustomDataByKey("zeropoint:mesh") == "/Game/Chair.Chair"
     assert chair.GetChild("Bounds").GetCustomDataByKey("zeropoint:proxy") == "bounds"
@@ -123,7 +123,7 @@ def test_a_camera_sees_as_wide_as_it_did() -> None:
     stage = opened(EVERYTHING)
     camera = UsdGeom.Camera(stage.GetPrimAtPath(f"{SCENE}/main/Camera")).GetCamera()
 
-    assert math.radians(camera.GetFieldOfView(camera.FOVHorizontal)) == pytest.approx(EVERYTHING.cameras["main"], abs=1e-6)
+    assert math.radians(camera.GetFieldOfView(camera.FOVHorizontal)) == pytest.approx(EVERYTHING.cameras[PLACE.format("main")], abs=1e-6)
     assert camera.aspectRatio == pytest.approx(16 / 9)
 
 

@@ -48,3 +48,9 @@ def test_two_labels_have_two_addresses(one: str, other: str) -> None:
 def test_a_place_that_no_float_holds_is_refused(metres: float) -> None:
     with pytest.raises(OutOfRange):
         encode(CameraPose(camera="left", position=(0, metres, 0), orientation=(0, 0, 0, 1)), 0)
+
+
+@pytest.mark.parametrize("time_ns", [2**62, -(2**62), 2_085_978_496 * 10**9])
+def test_a_time_that_ntp_does_not_have_is_refused(time_ns: int) -> None:
+    with pytest.raises(OutOfRange, match="from 1900 to 2036"):
+        encode(CameraPose(camera="left", position=(0, 0, 0), orientation=(0, 0, 0, 1)), time_ns)

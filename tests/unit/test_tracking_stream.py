@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tracking_readers import read_d1, read_packet
 
-from agents.ue5.tracking import opentrackio
 from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.freed import decode
 from agents.ue5.tracking.limit import Limit
 from agents.ue5.tracking.stream import Stream, Taken, open_stream
 from agents.ue5.tracking.targets import Target
@@ -64,7 +63,7 @@ def test_a_pose_that_cannot_be_written_is_dropped_and_the_next_one_goes() -> Non
 
     stream.offer(taken(2))
     packet = stream.packet(SECOND)
-    assert packet is not None and decode(packet).pose.position[0] == 2
+    assert packet is not None and read_d1(packet).position[0] == 2
 
 
 def test_samples_count_from_zero_and_tell_their_interval_and_one_source() -> None:
@@ -72,12 +71,12 @@ def test_samples_count_from_zero_and_tell_their_interval_and_one_source() -> Non
     received = []
     for count in range(3):
         stream.offer(taken(count, time_ns=count * 20 * MILLISECOND))
-        received.append(opentrackio.decode(stream.packet(count * SECOND) or b""))
+        received.append(read_packet(stream.packet(count * SECOND) or b""))
 
     assert [one.sequence for one in received] == [0, 1, 2]
     assert [one.time_ns for one in received] == [0, 20 * MILLISECOND, 40 * MILLISECOND]
-    assert {(one.number, one.label) for one in received} == {(3, "left")}
-    assert len({one.source for one in received}) == 1
+    assert {(one.sample["sourceNumber"], one.label) for one in received} == {(3, "left")}
+    assert len({one.sample["sourceId"] for one in received}) == 1
 
 
 def test_a_group_of_opentrackio_is_shifted_by_the_cameras_number() -> None:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_ue5_load import Driver
 
 from agents.ue5 import link
-from agents.ue5.agent import Ue5
-from agents.ue5.discovery import UNREAL, BadAddress
+from agents.ue5.agent import MOST_TOLD, Ue5
+from agents.ue5.discovery import UNREAL, BadAddress, Candidate
+from agents.ue5.gpu import Cards
 from agents.ue5.remote.wire import Lost, RemoteError
 from agents.ue5.settings import Ue5Settings
 from bus.errors import CommandRefused
 from bus.settings import BadSettings
 from bus.testing import Harness, run
 from bus.topic import Command, Nothing
+from bus.wire import encode_data
 from schemas import engine, scene, ue5
 
 
@@ -25,8 +28,8 @@ from schemas import engine, scene, ue5
 def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No sockets here: every address is one where nothing listens."""
 
-    async def refused(address: object, passphrase: str | None) -> None:
-        raise Lost(f"no HTTP at {address}: refused")
+    async def refused(place: Candidate, passphrase: str | None) -> None:
+        raise Lost(f"no HTTP at {place.address}: refused")
 
     monkeypatch.setattr(link, "open_session", refused)
     monkeypatch.setattr("agents.ue5.looking.open_session", refused)
@@ -115,6 +118,20 @@ def test_moves_without_engine_are_kept_for_when_there_is_one(tmp_path: Path) -> 
     with_agent(tmp_path, body)
 
 
+def test_the_status_of_many_strangers_fits_an_event(tmp_path: Path) -> None:
+    async def body(harness: Harness[Ue5]) -> None:
+        labels = [f"{number:04}".ljust(128, "\U0001f600") for number in range(900)]
+        for start in range(0, len(labels), 300):
+            actors = [scene.Placed(actor=label, position=(0.0, 0.0, 0.0)) for label in labels[start : start + 300]]
+            await harness.feed(scene.ACTOR_POSE, scene.ActorPoses(actors=actors))
+        harness.agent.outbox.take({})
+        status = await harness.call(ue5.STATUS, Nothing())
+        assert len(status.unknown) == MOST_TOLD
+        assert len(encode_data(status)) < 60 << 10
+
+    with_agent(tmp_path, body)
+
+
 def test_the_project_is_written_without_an_engine(tmp_path: Path) -> None:
     async def body(harness: Harness[Ue5]) -> None:
         project = await harness.call(ue5.PROJECT, Nothing())
@@ -127,7 +144,7 @@ def test_the_project_is_written_without_an_engine(tmp_path: Path) -> None:
 def test_a_fault_in_one_look_does_not_end_the_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[RemoteError | ValueError] = [ValueError("a fault of ours"), Lost("refused")]
 
-    async def faulty(address: object, passphrase: str | None) -> None:
+    async def faulty(place: object, passphrase: str | None) -> None:
         raise looks.pop(0) if looks else Lost("refused")
 
     monkeypatch.setattr(link, "open_session", faulty)
@@ -172,3 +189,14 @@ def test_a_file_that_is_no_passphrase_is_refused(tmp_path: Path, content: bytes)
     file.write_bytes(content)
     with pytest.raises(BadSettings, match=r"ue5\.passphrase_file"):
         _ = Ue5Settings(passphrase_file=str(file)).passphrase
+
+
+def test_a_bridge_that_ends_lets_go_of_the_graphics_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver()
+    monkeypatch.setattr("agents.ue5.agent.open_cards", lambda: Cards(driver))
+
+    async def body(harness: Harness[Ue5]) -> None:
+        assert driver.is_open
+
+    with_agent(tmp_path, body)
+    assert not driver.is_open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,17 @@ def test_an_embedded_engine_that_nobody_announced_is_somebody_elses() -> None:
 def test_an_embedded_engine_may_be_given_by_hand() -> None:
     (only,) = candidates(Address("127.0.0.1", 30010, 30020), None)
     assert only.takes("embedded-panda3d 1.10.16")
+
+
+@pytest.mark.parametrize("http", ["http://192.168.1.5:30010", "http://engine.example:30010", "http://[2001:db8::1]:30010"])
+def test_an_engine_on_another_machine_is_none_that_may_announce_itself(http: str) -> None:
+    with pytest.raises(BadAddress, match=r"only an address that ue5\.address names"):
+        candidates(None, msgspec.structs.replace(SERVING, http=http))
+
+
+@pytest.mark.parametrize("http", ["http://localhost:41000", "http://[::1]:41000"])
+def test_this_machine_has_more_than_one_name(http: str) -> None:
+    assert len(candidates(None, msgspec.structs.replace(SERVING, http=http))) == 2
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:30010", "http://127.0.0.1:30010", "http://127.0.0.1:30010/"])

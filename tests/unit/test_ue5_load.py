@@ -23,8 +23,13 @@ class Driver:
     graphics: list[SimpleNamespace] = field(default_factory=list)
     compute: list[SimpleNamespace] = field(default_factory=list)
 
-    def nvmlInit(self) -> None: ...
-    def nvmlShutdown(self) -> None: ...
+    is_open: bool = False
+
+    def nvmlInit(self) -> None:
+        self.is_open = True
+
+    def nvmlShutdown(self) -> None:
+        self.is_open = False
 
     def nvmlDeviceGetCount(self) -> int:
         return 2
@@ -100,6 +105,40 @@ def test_an_engine_on_another_machine_has_no_process_here() -> None:
     pid, reason = listener("192.0.2.1", 30010)
     assert pid is None
     assert "another machine" in (reason or "")
+
+
+def listening(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
+    """Processes that listen on port 30010, each at an address."""
+    connections = [SimpleNamespace(status=psutil.CONN_LISTEN, laddr=SimpleNamespace(ip=ip, port=30010), pid=pid) for ip, pid in places]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: connections)
+
+
+@pytest.mark.parametrize(
+    ("host", "places", "pid"),
+    [
+        ("127.0.0.1", [("127.0.0.2", 1), ("0.0.0.0", 2), ("127.0.0.1", 3)], 3),
+        ("127.0.0.1", [("127.0.0.2", 1), ("0.0.0.0", 2)], 2),
+        ("127.0.0.1", [("127.0.0.2", 1), ("::1", 4)], None),
+        ("[::1]", [("127.0.0.1", 1), ("::1", 4)], 4),
+        ("localhost", [("::1", 4), ("127.0.0.1", 3)], 3),
+    ],
+)
+def test_who_listens_is_who_answers_at_that_address(
+    host: str, places: list[tuple[str, int]], pid: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening(monkeypatch, *places)
+    assert listener(host, 30010)[0] == pid
+
+
+def test_an_engine_behind_a_tunnel_has_none_of_the_tunnels_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.ue5.load.name_of", lambda pid: "ssh")
+    load = Meter("engine", PID, None, Cards(Driver(graphics=[process(1)]))).read()
+    assert (load.process, load.cpu, load.memory, load.gpu, load.video_memory) == ("ssh", None, None, None, None)
+    assert set(load.reasons) == {"cpu", "memory", "gpu", "video_memory"}
+
+
+def test_a_process_is_named() -> None:
+    assert Meter("engine", PID, None, "no cards").read().process == psutil.Process().name()
 
 
 def test_a_system_that_does_not_tell_who_listens_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agents.parts import frames
 from agents.parts.remote_control import BATCH_LIMIT, Call, Property
 from agents.ue5 import moves
-from agents.ue5.moves import IN_FLIGHT, Outbox, Pace, Wish, merged
+from agents.ue5.moves import IN_FLIGHT, Batch, Outbox, Pace, Wish, merged
+from agents.ue5.remote.wire import Answer
 from agents.ue5.roster import Known
 from schemas import scene
 
@@ -108,7 +109,55 @@ def test_another_engine_is_sent_all_that_was_seen_and_only_the_newest_of_it() ->
     place(outbox, "crate", 5.0)
     outbox.take(known(*LABELS))
     outbox.send_again()
-    assert outbox.pending == {"crate": Wish(1, position=(5.0, 0.0, 0.0)), "lamp": Wish(1, intensity=2.0)}
+    assert outbox.pending == {"crate": Wish(None, position=(5.0, 0.0, 0.0)), "lamp": Wish(None, intensity=2.0)}
+
+
+def test_a_batch_without_an_answer_is_wanted_again_but_for_what_is_newer() -> None:
+    outbox = Outbox()
+    place(outbox, "crate", 1.0)
+    outbox.put("lamp", Wish(1, intensity=2.0))
+    batch = outbox.take(known(*LABELS))
+    place(outbox, "crate", 5.0, time=2)
+    outbox.take_back(batch.wishes)
+    assert outbox.pending == {"crate": Wish(2, position=(5.0, 0.0, 0.0)), "lamp": Wish(None, intensity=2.0)}
+
+
+def test_what_was_refused_goes_again_once_the_level_was_read_and_not_before() -> None:
+    outbox = Outbox()
+    place(outbox, "crate", 1.0)
+    batch = outbox.take(known("crate"))
+    outbox.refused(batch.refused([Answer(404, b"")]))
+    assert not outbox.take(known("crate")).asks
+    outbox.welcome(known("crate"))
+    assert outbox.take(known("crate")).moves == 1
+
+
+def test_only_the_labels_whose_requests_were_refused_are_so() -> None:
+    outbox = Outbox()
+    outbox.put("main", Wish(1, position=(1.0, 0.0, 0.0), field_of_view=1.0))
+    place(outbox, "crate", 1.0)
+    batch = outbox.take(known("main", "crate"))
+    assert batch.refused([Answer(200, b""), Answer(400, b""), Answer(200, b"")]) == {"main"}
+
+
+def test_what_is_sent_again_answers_no_event() -> None:
+    outbox = Outbox()
+    place(outbox, "crate", 1.0)
+    place(outbox, "lamp", 1.0)
+    outbox.send_again()
+    place(outbox, "lamp", 2.0, time=7)
+    assert outbox.take(known(*LABELS)).times == {7}
+
+
+def test_more_strangers_than_are_counted_are_put_where_they_were_wanted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "MOST_UNKNOWN", 1)
+    outbox = Outbox()
+    for label in ("ghost", "other"):
+        place(outbox, label, 3.0)
+    outbox.take({})
+    assert list(outbox.unknown) == ["ghost"]
+    outbox.welcome(known("ghost", "other"))
+    assert set(outbox.take(known("ghost", "other")).wishes) == {"ghost", "other"}
 
 
 @pytest.mark.parametrize(
@@ -143,12 +192,14 @@ def test_what_is_kept_of_labels_is_bounded_and_the_quietest_goes_first(monkeypat
 
 
 class Flow(RuleBasedStateMachine):
-    """Events come, batches go and are answered, in any order: at the end every label is where it was wanted last."""
+    """Events come, batches go and are done, refused or never answered, in any order: nothing that was wanted last is forgotten."""
 
     def __init__(self) -> None:
         super().__init__()
         self.outbox, self.pace, self.actors = Outbox(), Pace(10.0), known(*LABELS)
         self.now, self.sent_at = 0.0, -math.inf
+        self.out: list[Batch] = []
+        self.refused: set[str] = set()
         self.wanted: dict[str, float] = {}
         self.engine: dict[str, float] = {}
 
@@ -165,24 +216,42 @@ class Flow(RuleBasedStateMachine):
     @rule()
     def send(self) -> None:
         assert self.pace.out == 0 or self.now - self.sent_at >= self.pace.period - 1e-9
-        for ask in self.outbox.take(self.actors).asks:
-            self.engine[ask.subject.removeprefix("/L.")] = ask.body.parameters["NewTransform"]["Translation"]["Y"] / 100
+        self.out.append(self.outbox.take(self.actors))
         self.pace.sent(self.now)
         self.sent_at = self.now
 
-    @precondition(lambda self: self.pace.out > 0)
-    @rule()
-    def answer(self) -> None:
+    @precondition(lambda self: self.out)
+    @rule(refused=st.sets(st.sampled_from(LABELS)))
+    def answer(self, refused: set[str]) -> None:
+        """The engine has done all but these."""
+        batch = self.out.pop(0)
         self.pace.answered()
+        for ask, owner in zip(batch.asks, batch.owners, strict=True):
+            if owner not in refused:
+                self.engine[owner] = ask.body.parameters["NewTransform"]["Translation"]["Y"] / 100
+        self.refused |= refused & batch.wishes.keys()
+        self.outbox.refused(refused & batch.wishes.keys())
+
+    @precondition(lambda self: self.out)
+    @rule()
+    def stay_silent(self) -> None:
+        self.outbox.take_back(self.out.pop(0).wishes)
+        self.pace.answered()
+
+    @rule()
+    def read_the_level(self) -> None:
+        self.outbox.welcome(self.actors)
+        self.refused.clear()
 
     @invariant()
     def never_flooded(self) -> None:
         assert self.pace.out <= IN_FLIGHT
 
     @invariant()
-    def nothing_is_lost(self) -> None:
+    def nothing_is_forgotten(self) -> None:
+        under_way = {label for batch in self.out for label in batch.wishes} | self.outbox.pending.keys() | self.refused
         for label, x in self.wanted.items():
-            assert label in self.outbox.pending or self.engine[label] == x
+            assert label in under_way or self.engine[label] == x
 
 
 TestFlow = Flow.TestCase

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from agents.ue5.pictures import NoPicture, size_of, whole_picture
+from agents.ue5.pictures import BadPicture, NoPicture, size_of, whole_picture
 from bus.testing import run
 
 
@@ -46,11 +46,18 @@ def test_a_picture_that_never_ends_is_given_up_by_name(tmp_path: Path, picture: 
         run(whole_picture(file, 0.2))
 
 
+def test_a_file_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "shot.png"
+    Image.new("RGB", (320, 200)).save(file, "JPEG")
+    with pytest.raises(BadPicture, match="no PNG"):
+        run(whole_picture(file, 20.0))
+
+
 def test_its_size_is_that_of_its_header(picture: bytes) -> None:
     assert size_of(picture) == (320, 200)
 
 
 @given(st.binary(max_size=40))
 def test_what_is_no_png_has_no_size(data: bytes) -> None:
-    with pytest.raises(NoPicture):
+    with pytest.raises(BadPicture):
         size_of(data)

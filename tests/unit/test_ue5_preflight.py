@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agents.ue5 import looking
+from agents.ue5.discovery import UNREAL, Candidate
 from agents.ue5.functions import DESTROY, FUNCTIONS, SET_TRANSFORM
 from agents.ue5.preflight import Facts, decide, is_forbidden, summary
 from agents.ue5.project.allowance import allowance
+from bus.testing import run
 from schemas.ue5 import Finding
 
 READY = Facts(address="127.0.0.1:30010", engine="5.6.1-44394996+++UE5+Release-5.6", rate=60.0)
@@ -82,3 +85,31 @@ def test_no_rate_is_no_finding() -> None:
 def test_a_refusal_for_permission_is_told_from_one_for_another_reason() -> None:
     assert is_forbidden("Executing function 'DestroyActor' is not allowed")
     assert not is_forbidden("Object: /Game/X does not exist.")
+
+
+UNREAL_THERE = Facts(address="127.0.0.1:30010", engine="5.6.1-1")
+LOCKED = Facts(address="127.0.0.1:30010", unreachable="forbidden", code=401)
+EMBEDDED = Facts(address="127.0.0.1:41000", engine="embedded-panda3d 1.10.16")
+NOBODY = Facts(address="127.0.0.1:30010", unreachable="refused")
+
+
+@pytest.mark.parametrize(
+    ("there", "looked_at"),
+    [
+        ([UNREAL_THERE, EMBEDDED], UNREAL_THERE),
+        ([LOCKED, EMBEDDED], LOCKED),
+        ([EMBEDDED, LOCKED], LOCKED),
+        ([NOBODY, EMBEDDED], EMBEDDED),
+        ([NOBODY], NOBODY),
+    ],
+)
+def test_an_unreal_that_answers_comes_before_an_embedded_engine_and_that_before_nobody(
+    there: list[Facts], looked_at: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter(there)
+
+    async def look(place: Candidate, passphrase: str | None) -> Facts:
+        return next(found)
+
+    monkeypatch.setattr(looking, "look_from_outside", look)
+    assert run(looking.look_around([Candidate(UNREAL)] * len(there), None)) == looked_at

@@ -32,7 +32,8 @@ EVERY_CALL = (
     requests.screenshot("/tmp/shot.png", 640, 360, "/L.Camera"),
 )
 readers = [
-    answers.text, answers.count, answers.done, answers.paths, answers.path, answers.placement, answers.bounds, answers.mesh,
+    answers.label, answers.version,
+    answers.count, answers.done, answers.paths, answers.path, answers.placement, answers.bounds, answers.mesh,
     answers.field_of_view, lambda body: answers.parts(body, 3), lambda body: answers.failures(body, 3),
 ]  # fmt: skip
 
@@ -149,3 +150,8 @@ def test_a_refusal_is_told_in_the_engines_words_and_without_them_by_its_code() -
         accepted(Answer(400, b'{"errorMessage": "Object: X does not exist."}'))
     with pytest.raises(Refused, match="code 502: <html>"):
         accepted(Answer(502, b"<html>"))
+
+
+def test_an_engine_that_says_too_much_of_itself_is_none() -> None:
+    with pytest.raises(BadAnswer):
+        answers.version(returned("5." + "6" * 300))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.ue5 import learning
 from agents.ue5.learning import learn
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import Answer
@@ -33,6 +38,36 @@ def actor(path: str, label: str) -> Known:
 )
 def test_an_actors_class_is_what_its_name_begins_with(name: str, kind: str) -> None:
     assert kind_of(f"/Game/Map.Map:PersistentLevel.{name}") == kind
+
+
+@given(st.text("_1A.x", max_size=60) | st.text("_UAID09F", max_size=40))
+def test_a_class_is_the_shortest_beginning_that_unique_parts_follow(name: str) -> None:
+    last = name.rpartition(".")[2]
+    slowly = re.fullmatch(r"(.+?)(?:_UAID_[0-9A-F]+)?(?:_\d+)*", last)
+    kind = kind_of(name)
+    assert last.startswith(kind)
+    assert slowly is not None and kind in (slowly[1], last) if last else kind == ""
+
+
+def test_no_name_takes_long_to_find_its_class() -> None:
+    began = time.process_time()
+    kind_of("/L." + "_1" * 20_000 + "x")
+    assert time.process_time() - began < 0.2
+
+
+def test_a_box_goes_along_with_an_actor_that_moves_and_is_unknown_once_that_is_turned_or_scaled() -> None:
+    moved, turned, scaled = (boxed() for _ in range(3))
+    moved.place((10.0, 0.0, 0.0), (0.0, 0.0, 1e-9, 1.0), (1.0, 1.0, 1.0))
+    turned.place((0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    scaled.place((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0), (1.0, 2.0, 1.0))
+    assert (moved.centre, moved.extent) == ((10.0, 0.5, 0.0), (0.5, 0.5, 0.5))
+    assert [(each.centre, each.extent) for each in (turned, scaled)] == [(None, None)] * 2
+
+
+def boxed() -> Known:
+    known = actor("/L.Rock_1", "rock")
+    known.centre, known.extent = (0.0, 0.5, 0.0), (0.5, 0.5, 0.5)
+    return known
 
 
 def test_a_label_means_the_first_actor_and_the_next_one_once_that_is_gone() -> None:
@@ -75,6 +110,36 @@ def test_an_actor_that_goes_while_the_level_is_read_is_left_out() -> None:
 
     found = run(learn(ask, ask_all))
     assert [(each.label, each.mesh, each.centre) for each in found] == [("crate", None, None)]
+
+
+def test_names_without_end_are_left_out_and_not_the_level_with_them() -> None:
+    long = "x" * 100_000
+
+    async def ask(one: Ask) -> bytes:
+        return json.dumps({"ReturnValue": ["/L.Cube_1", "/L.Cube_2", f"/L.{long}"]}).encode()
+
+    async def ask_all(asks: list[Ask]) -> list[Answer]:
+        return [Answer(200, json.dumps({"ReturnValue": long}).encode()) if told(each) else answered(each) for each in asks]
+
+    def told(one: Ask) -> bool:
+        return one.subject == "/L.Cube_2" and one.what == "GetActorLabel"
+
+    assert [each.path for each in run(learn(ask, ask_all))] == ["/L.Cube_1"]
+
+
+def test_a_level_of_too_many_actors_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "MOST_ACTORS", 3)
+    asked: list[str] = []
+
+    async def ask(one: Ask) -> bytes:
+        return json.dumps({"ReturnValue": [f"/L.Cube_{number}" for number in range(9)]}).encode()
+
+    async def ask_all(asks: list[Ask]) -> list[Answer]:
+        asked.extend(each.subject for each in asks if each.what == "GetActorLabel")
+        return [answered(each) for each in asks]
+
+    run(learn(ask, ask_all))
+    assert asked == ["/L.Cube_0", "/L.Cube_1", "/L.Cube_2"]
 
 
 def answered(ask: Ask) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from agents.ue5.discovery import Address
+from agents.ue5 import level
+from agents.ue5 import session as session_module
+from agents.ue5.commands import Commands
+from agents.ue5.discovery import UNREAL, Address, Candidate
 from agents.ue5.mover import Mover
 from agents.ue5.moves import IN_FLIGHT, Outbox, Wish
-from agents.ue5.remote.wire import Answer, Late
-from agents.ue5.saving import Exporter
+from agents.ue5.remote.requests import Ask, encoded
+from agents.ue5.remote.wire import Answer, Late, Refused, accepted
+from agents.ue5.roster import Known, Roster
 from agents.ue5.session import Session
 from agents.ue5.watch import Watch
 from bus.testing import FakeBus, run
@@ -73,9 +78,9 @@ def open_with(answer: Callable[[dict[str, Any]], Answer]) -> Session:
     return Session("5.8.0-1", Address("192.0.2.1", 30010, 30020), Scripted(answer), None)
 
 
-async def watching(session: Session, bus: FakeBus, said: list[str], artifacts: Path) -> Watch:
+async def watching(session: Session, bus: FakeBus, said: list[str]) -> Watch:
     outbox = Outbox()
-    watch = Watch(session, outbox, Exporter(bus.publish, artifacts, {}), bus.publish, lambda state, reason: said.append(state))
+    watch = Watch(session, outbox, bus.publish, lambda state, reason: said.append(state))
     await watch.begin("no cards", 60.0)
     outbox.put("crate", Wish(1, position=(1.0, 0.0, 0.0)))
     session.nudge()
@@ -84,10 +89,10 @@ async def watching(session: Session, bus: FakeBus, said: list[str], artifacts: P
 
 
 @pytest.mark.parametrize("name", ["K2_SetActorTransform", "DestroyActor", "GetActorBounds", "GetAllLevelActors", "GetFrameCount"])
-def test_a_function_that_is_not_allowed_is_found_wherever_it_is_first_called(name: str, tmp_path: Path) -> None:
+def test_a_function_that_is_not_allowed_is_found_wherever_it_is_first_called(name: str) -> None:
     async def body() -> None:
         bus, said = FakeBus("ue5"), list[str]()
-        watch = await watching(open_with(forbidding(name)), bus, said, tmp_path)
+        watch = await watching(open_with(forbidding(name)), bus, said)
         found = await watch.check()
         (functions,) = [each for each in found.findings if each.name == "functions"]
         assert f'("{name}")' in (functions.mend or "")
@@ -96,7 +101,7 @@ def test_a_function_that_is_not_allowed_is_found_wherever_it_is_first_called(nam
     run(body())
 
 
-def test_an_engine_that_says_nothing_more_is_given_up(tmp_path: Path) -> None:
+def test_an_engine_that_says_nothing_more_is_given_up() -> None:
     async def body() -> None:
         deaf = False
 
@@ -106,7 +111,7 @@ def test_an_engine_that_says_nothing_more_is_given_up(tmp_path: Path) -> None:
             return answered(asked)
 
         session = open_with(sometimes)
-        watch = await watching(session, FakeBus("ue5"), [], tmp_path)
+        watch = await watching(session, FakeBus("ue5"), [])
         deaf = True
         await watch.measure()
         assert await asyncio.wait_for(session.ended, 1) == "no answer in 5 s"
@@ -114,21 +119,21 @@ def test_an_engine_that_says_nothing_more_is_given_up(tmp_path: Path) -> None:
     run(body())
 
 
-def test_an_engine_that_lets_nothing_be_read_has_an_empty_level_and_is_kept(tmp_path: Path) -> None:
+def test_an_engine_that_lets_nothing_be_read_has_an_empty_level_and_is_kept() -> None:
     async def body() -> None:
         session = open_with(forbidding("GetAllLevelActors"))
-        await watching(session, FakeBus("ue5"), [], tmp_path)
+        await watching(session, FakeBus("ue5"), [])
         assert len(session.roster) == 0
         assert not session.ended.done()
 
     run(body())
 
 
-def test_the_preflight_is_told_once_the_frame_rate_is_known_and_not_each_second(tmp_path: Path) -> None:
+def test_the_preflight_is_told_once_the_frame_rate_is_known_and_not_each_second() -> None:
     async def body() -> None:
         bus = FakeBus("ue5")
         session = open_with(answered)
-        watch = await watching(session, bus, [], tmp_path)
+        watch = await watching(session, bus, [])
         await watch.measure()
         assert not bus.published(ue5.PREFLIGHT_DONE)
         session.began -= 2.0
@@ -146,6 +151,18 @@ class Held(Scripted):
         super().__init__(answered)
         self.waiting: list[tuple[list[float], asyncio.Future[None]]] = []
 
+    async def frame(self, mover: Mover, outbox: Outbox, number: int, poses: int = 10) -> int:
+        """Ten poses come while a frame of 50 ms is drawn, then all that waits is answered. Returns how many batches that was."""
+        for x in range(poses):
+            outbox.put("crate", Wish(1, position=(float(10 * number + x), 0.0, 0.0)))
+            mover.nudge()
+            await asyncio.sleep(0.005)
+        came = [held for _, held in self.waiting if not held.done()]
+        for held in came:
+            held.set_result(None)
+        await asyncio.sleep(0.03)
+        return len(came)
+
     async def request(self, verb: str, url: str, body: bytes) -> Answer:
         moved = [each["Body"]["parameters"]["NewTransform"]["Translation"]["Y"] / 100 for each in json.loads(body)["Requests"]]
         held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -154,31 +171,27 @@ class Held(Scripted):
         return await super().request(verb, url, body)
 
 
-def test_an_engine_that_answers_once_a_frame_is_sent_the_newest_once_a_frame() -> None:
-    async def body() -> list[list[float]]:
+@pytest.mark.parametrize("hz", [0.01, 60.0, 1000.0])
+def test_an_engine_that_answers_once_a_frame_is_sent_at_most_two_batches_a_frame_and_the_newest(hz: float) -> None:
+    async def body() -> tuple[list[int], list[float]]:
         session, held, outbox = open_with(answered), Held(), Outbox()
         await session.learn()
-        mover = Mover(held, outbox, session.roster, session.window, 0.01, lambda asks, said: None)
-        for frame in range(3):
-            for x in range(10):
-                outbox.put("crate", Wish(1, position=(float(10 * frame + x), 0.0, 0.0)))
-                mover.nudge()
-                await asyncio.sleep(0)
-            held.waiting[-1][1].set_result(None)
-            await asyncio.sleep(0.01)
+        mover = Mover(held, outbox, session.roster, session.window, hz, lambda batch, said: None)
+        frames = [await held.frame(mover, outbox, frame) for frame in range(4)]
+        await held.frame(mover, outbox, 4, poses=0)
         await mover.close()
-        return [moved for moved, _ in held.waiting]
+        return frames, held.waiting[-1][0]
 
-    first, *rest = run(body())
-    assert len(first) == 1
-    assert rest == [[9.0], [19.0], [29.0]]
+    sent, newest = run(body())
+    assert min(sent) >= 1 and max(sent) <= 2
+    assert newest == [39.0]
 
 
 def test_an_engine_that_hangs_is_not_flooded() -> None:
     async def body() -> int:
         session, held, outbox = open_with(answered), Held(), Outbox()
         await session.learn()
-        mover = Mover(held, outbox, session.roster, session.window, 1000.0, lambda asks, said: None)
+        mover = Mover(held, outbox, session.roster, session.window, 1000.0, lambda batch, said: None)
         for x in range(50):
             outbox.put("crate", Wish(1, position=(float(x), 0.0, 0.0)))
             mover.nudge()
@@ -187,3 +200,208 @@ def test_an_engine_that_hangs_is_not_flooded() -> None:
         return len(held.waiting)
 
     assert run(body()) == IN_FLIGHT
+
+
+class Changing:
+    """An engine whose one actor has another path from now on: its level was loaded anew."""
+
+    def __init__(self) -> None:
+        self.path = "/L.Cube_1"
+        self.moved: list[tuple[str, float]] = []
+
+    def __call__(self, asked: dict[str, Any]) -> Answer:
+        name, target = asked.get("functionName"), asked["objectPath"]
+        if name == "GetAllLevelActors":
+            return returned([self.path])
+        if target.startswith("/L.") and not target.startswith(self.path):
+            return Answer(404, b'{"errorMessage": "no such object"}')
+        if name == "K2_SetActorTransform":
+            self.moved.append((target, asked["parameters"]["NewTransform"]["Translation"]["Y"] / 100))
+        return answered(asked)
+
+
+def returned(value: object) -> Answer:
+    return Answer(200, json.dumps({"ReturnValue": value}).encode())
+
+
+def test_a_pose_that_meets_an_actor_of_before_is_sent_to_the_one_of_now() -> None:
+    async def body() -> list[tuple[str, float]]:
+        engine, outbox = Changing(), Outbox()
+        session = open_with(engine)
+        await session.learn()
+        session.begin(outbox, 60.0)
+        engine.path = "/L.Cube_2"
+        outbox.put("crate", Wish(1, position=(7.0, 0.0, 0.0)))
+        session.nudge()
+        await asyncio.sleep(0.05)
+        assert session.stale
+        await session.learn()
+        await asyncio.sleep(0.05)
+        await session.close()
+        return engine.moved
+
+    assert run(body()) == [("/L.Cube_2", 7.0)]
+
+
+def test_what_is_refused_again_after_the_level_was_read_does_not_have_it_read_for_ever() -> None:
+    async def body() -> bool:
+        outbox = Outbox()
+        session = open_with(forbidding("K2_SetActorTransform"))
+        await session.learn()
+        session.begin(outbox, 60.0)
+        outbox.put("crate", Wish(1, position=(7.0, 0.0, 0.0)))
+        session.nudge()
+        await asyncio.sleep(0.02)
+        assert session.stale
+        await session.learn()
+        await asyncio.sleep(0.05)
+        await session.close()
+        return session.stale
+
+    assert not run(body())
+
+
+def test_a_light_whose_batch_has_no_answer_is_sent_again() -> None:
+    async def body() -> list[float]:
+        told: list[float] = []
+
+        def deaf_once(asked: dict[str, Any]) -> Answer:
+            if asked.get("propertyName") == "Intensity":
+                told.append(asked["propertyValue"]["Intensity"])
+                if len(told) == 1:
+                    raise Late("no answer in 5 s")
+            return answered(asked)
+
+        session, outbox = open_with(deaf_once), Outbox()
+        await session.learn()
+        session.begin(outbox, 60.0)
+        outbox.put("crate", Wish(1, intensity=3.0))
+        session.nudge()
+        await asyncio.sleep(0.1)
+        await session.close()
+        return told
+
+    assert run(body()) == [3.0, 3.0]
+
+
+def test_what_was_wanted_before_the_engine_came_is_no_latency() -> None:
+    async def body() -> ue5.Latency:
+        session, outbox = open_with(answered), Outbox()
+        await session.learn()
+        outbox.put("crate", Wish(1, position=(1.0, 0.0, 0.0)))
+        session.begin(outbox, 60.0)
+        await asyncio.sleep(0.05)
+        await session.close()
+        return session.latency()
+
+    latency = run(body())
+    assert (latency.moves, latency.event_p50) == (1, None)
+
+
+def test_of_an_embedded_engine_no_frame_is_taken_off() -> None:
+    async def body() -> ue5.Latency:
+        session = Session("embedded-panda3d 1.10.16", Address("127.0.0.1", 1, 2), Scripted(answered), None)
+        for _ in range(2):
+            await session.read_frame()
+        return session.latency()
+
+    latency = run(body())
+    assert latency.round_trip_p50 is not None
+    assert latency.beyond_frame_p50 is None
+
+
+class Gated(Scripted):
+    """An engine that has its list of actors made and does not hand it out before its gate opens; it can spawn one."""
+
+    def __init__(self) -> None:
+        super().__init__(answered)
+        self.paths = ["/L.Cube_1"]
+        self.gate = asyncio.Event()
+        self.asked: list[str | None] = []
+
+    async def request(self, verb: str, url: str, body: bytes) -> Answer:
+        asked = json.loads(body)
+        self.asked.append(asked.get("functionName"))
+        if asked.get("functionName") == "GetAllLevelActors":
+            listed = returned(list(self.paths))
+            await self.gate.wait()
+            return listed
+        if asked.get("functionName") == "SpawnActorFromObject":
+            self.paths.append("/L.Cube_2")
+            return returned("/L.Cube_2")
+        if asked.get("functionName") == "DestroyActor":
+            self.paths.remove(asked["parameters"]["ActorToDestroy"])
+            return returned(True)
+        return await super().request(verb, url, body)
+
+
+def test_an_actor_that_is_spawned_while_the_level_is_read_stays_known_and_is_put_where_it_was_wanted(tmp_path: Path) -> None:
+    async def body() -> Known | None:
+        engine, outbox = Gated(), Outbox()
+        session = Session("5.8.0-1", Address("192.0.2.1", 1, 2), engine, None)
+        session.begin(outbox, 60.0)
+        outbox.put("new", Wish(1, position=(1.0, 0.0, 0.0)))
+        outbox.take({})
+        learning = asyncio.ensure_future(session.learn())
+        await asyncio.sleep(0.01)
+        spawning = asyncio.ensure_future(Commands(session, FakeBus("ue5").publish, tmp_path).spawn(ue5.Spawn(label="new")))
+        await asyncio.sleep(0.01)
+        engine.gate.set()
+        await asyncio.gather(learning, spawning)
+        await asyncio.sleep(0.01)
+        await session.close()
+        return session.roster.get("new")
+
+    spawned = run(body())
+    assert spawned is not None
+    assert spawned.position == (1.0, 0.0, 0.0)
+
+
+def test_a_spawn_whose_caller_has_no_more_time_leaves_no_actor_without_a_label() -> None:
+    async def body() -> list[str]:
+        engine = Gated()
+
+        async def ask(one: Ask) -> bytes:
+            if one.what == "SetActorLabel":
+                await asyncio.sleep(60)
+            return accepted(await engine.request("PUT", one.url, encoded(one)))
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await level.spawn(ask, Roster(), ue5.Spawn(label="new"))
+        return engine.paths
+
+    assert run(body()) == ["/L.Cube_1"]
+
+
+def test_a_spawn_that_fails_says_why_also_where_what_is_half_made_cannot_be_removed() -> None:
+    async def ask(one: Ask) -> bytes:
+        if one.what == "SpawnActorFromObject":
+            return b'{"ReturnValue": "/L.Cube_2"}'
+        raise Late(f"no answer to {one.what}")
+
+    with pytest.raises(Late, match="SetActorLabel"):
+        run(level.spawn(ask, Roster(), ue5.Spawn(label="new")))
+
+
+@pytest.mark.parametrize(("code", "told"), [(200, [None]), (401, [None, "sesame"]), (403, [None, "sesame"]), (404, [None])])
+def test_a_passphrase_is_told_unasked_only_where_a_person_gave_the_address(
+    code: int, told: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str | None] = []
+
+    async def opened(address: Address, passphrase: str | None) -> Session:
+        heard.append(passphrase)
+        if code != 200 and passphrase is None:
+            raise Refused(code, "no")
+        return open_with(answered)
+
+    async def body(place: Candidate) -> None:
+        with contextlib.suppress(Refused):
+            await session_module.open_session(place, "sesame")
+
+    monkeypatch.setattr(session_module, "_open", opened)
+    run(body(Candidate(UNREAL, unreal_only=True)))
+    assert heard == told
+    run(body(Candidate(UNREAL, given=True)))
+    assert heard[len(told) :] == ["sesame"]

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from agents.parts.frames import Quaternion
+from agents.ue5.tracking.stage import StagePose
 from schemas.scene import CameraPose
 
 RIGHT, UP, FORWARD = np.eye(3)
@@ -15,6 +16,9 @@ BUS = np.column_stack([RIGHT, UP, -FORWARD])
 UNREAL = np.column_stack([FORWARD, RIGHT, UP])
 PANDA = np.column_stack([RIGHT, FORWARD, UP])
 """A frame's X, Y and Z as columns: where they point. The stage's are Panda3D's."""
+
+_ON_STAGE = PANDA.T @ BUS
+"""A direction of the bus, in the stage's axes."""
 
 lengths = st.floats(-1000, 1000)
 vectors = st.tuples(lengths, lengths, lengths)
@@ -53,3 +57,13 @@ def stage_matrix(pan: float, tilt: float, roll: float) -> np.ndarray:
     about_x = np.array([[1, 0, 0], [0, cos_tilt, -sin_tilt], [0, sin_tilt, cos_tilt]])
     about_y = np.array([[cos_roll, 0, sin_roll], [0, 1, 0], [-sin_roll, 0, cos_roll]])
     return about_z @ about_x @ about_y
+
+
+def turn_of(pose: StagePose) -> np.ndarray:
+    """The turn of the bus that a pose of the stage has."""
+    return _ON_STAGE.T @ stage_matrix(-pose.pan, pose.tilt, pose.roll) @ _ON_STAGE
+
+
+def place_of(pose: StagePose) -> np.ndarray:
+    """The place of the bus that a pose of the stage has."""
+    return _ON_STAGE.T @ np.array(pose.position)

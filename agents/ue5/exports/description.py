@@ -81,7 +81,7 @@ def _described(snapshot: Snapshot) -> Iterator[_Described]:
 
 def _words(snapshot: Snapshot, actor: Actor) -> dict[str, object]:
     """What is said of an actor beside where it is. It has no kind where there is no word for it."""
-    if (angle := snapshot.cameras.get(actor.label)) is not None:
+    if (angle := snapshot.cameras.get(actor.path)) is not None:
         return {"kind": "camera", "field_of_view": angle}
     if actor.kind in _LIGHTS:
         return {"kind": _LIGHTS[actor.kind]}

@@ -51,7 +51,7 @@ def _arrange(tree: Json, snapshot: Snapshot, names: Sequence[str]) -> None:
     """Give the file that has the meshes its nodes, cameras and lights."""
     numbers = {mesh["name"]: number for number, mesh in enumerate(tree.get("meshes", []))}
     nodes = [_node(actor, numbers, name) for actor, name in zip(snapshot.actors, names, strict=True)]
-    cameras = _attach_cameras(nodes, snapshot.cameras)
+    cameras = _attach_cameras(nodes, snapshot)
     lights = _attach_lights(nodes)
     tree["asset"]["extras"] = {"engine": snapshot.engine}
     tree["scenes"] = [{"name": "scene", **_filled(nodes=list(range(len(nodes))))}]
@@ -77,13 +77,13 @@ def _node(actor: Actor, meshes: dict[str, int], name: str) -> Json:
     return node
 
 
-def _attach_cameras(nodes: list[Json], angles: dict[str, float]) -> list[Json]:
-    """The cameras that the nodes lead to from now on; `angles` are their horizontal fields of view, by label."""
+def _attach_cameras(nodes: list[Json], snapshot: Snapshot) -> list[Json]:
+    """The cameras that the nodes, one for each actor, lead to from now on."""
     cameras: list[Json] = []
-    for node in nodes:
-        if node["name"] in angles:
+    for node, actor in zip(nodes, snapshot.actors, strict=True):
+        if (angle := snapshot.cameras.get(actor.path)) is not None:
             node["camera"] = len(cameras)
-            upright = 2 * math.atan(math.tan(angles[node["name"]] / 2) / ASPECT_RATIO)
+            upright = 2 * math.atan(math.tan(angle / 2) / ASPECT_RATIO)
             seen = {"aspectRatio": ASPECT_RATIO, "yfov": upright, "znear": NEAR, "zfar": FAR}
             cameras.append({"name": node["name"], "type": "perspective", "perspective": seen})
     return cameras

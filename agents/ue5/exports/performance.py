@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
@@ -12,11 +13,15 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
+from agents.ue5.exports.patience import Patience
 from agents.ue5.exports.snapshot import MetricsRow, Snapshot
 
 METRICS, SUMMARY, PICTURE = "metrics.jsonl", "performance.json", "performance.png"
 EXIT_SECONDS = 5.0
 """For a process that was killed to be gone."""
+LOOK_SECONDS = 0.02
+"""Between two looks whether the picture is drawn, or its time is up."""
+NO_TIME = "there was no time to draw it"
 
 
 class Line(MetricsRow, frozen=True, kw_only=True):
@@ -49,8 +54,8 @@ class Performance(Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
-def write(snapshot: Snapshot, folder: Path, patience: float) -> None:
-    """Write the files into a folder. The picture may take `patience` seconds, else there is none. Raises OSError."""
+def write(snapshot: Snapshot, folder: Path, patience: Patience) -> None:
+    """Write the files into a folder. Without time for the picture there is none. Raises OSError."""
     lines = [Line(engine=snapshot.engine, **msgspec.structs.asdict(row)) for row in snapshot.metrics]
     (folder / METRICS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     reason = draw(folder / METRICS, folder / PICTURE, patience) if lines else "nothing has been measured yet"
@@ -72,25 +77,32 @@ def summarise(engine: str, rows: Sequence[MetricsRow], reason: str | None) -> Pe
     )
 
 
-def draw(metrics: Path, picture: Path, patience: float) -> str | None:
+def draw(metrics: Path, picture: Path, patience: Patience) -> str | None:
     """Have the picture drawn (plot.py) in a process of its own, so that no agent waits for matplotlib or dies of it.
 
     None, or why there is no picture.
     """
-    if patience <= 0:
-        return "there was no time to draw it"
+    if patience.drawing <= 0:
+        return NO_TIME
     command = [sys.executable, "-m", "agents.ue5.exports.plot", str(metrics), str(picture)]
     # Its input is a pipe that says nothing: it ends when we do, even by kill -9.
     with tempfile.TemporaryFile() as output, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output) as child:
-        try:
-            code = child.wait(patience)
-        except subprocess.TimeoutExpired:
+        code = _wait(child, patience)
+        if code is None:
             child.kill()
             child.wait(EXIT_SECONDS)
-            return f"drawing it took more than {patience:g} s"
+            return f"drawing it took more than {patience.drawing:g} s" if patience.drawing else NO_TIME
         output.seek(0)
         said = output.read().decode(errors="replace").strip()
         return (said.splitlines() or [f"it was not drawn: exit code {code}"])[-1] if code else None
+
+
+def _wait(child: subprocess.Popen[bytes], patience: Patience) -> int | None:
+    """The exit code, None: it takes longer than it may, or than it may by now."""
+    began = time.monotonic()
+    while (code := child.poll()) is None and time.monotonic() - began < patience.drawing:
+        time.sleep(LOOK_SECONDS)
+    return code
 
 
 def _spread(figures: Iterable[float | None]) -> Spread | None:

@@ -32,9 +32,9 @@ def shape(snapshot: Snapshot, actor: Actor) -> Basic | list[Vector] | None:
 
     None: it is a camera or a light, its bounds are not known, or it has no size.
     """
-    if actor.label in snapshot.cameras or actor.kind.endswith("Light"):
+    if actor.path in snapshot.cameras or actor.kind.endswith("Light"):
         return None
-    return _basic(actor.mesh or "") or _box(actor, snapshot.bounds.get(actor.label))
+    return _basic(actor.mesh or "") or _box(actor, snapshot.bounds.get(actor.path))
 
 
 def _basic(mesh: str) -> Basic | None:

@@ -36,8 +36,8 @@ class MetricsRow(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """The scene in the frame of the bus (metres, Y up), as `engine` had it.
 
-    By label: `bounds` of the actors whose size is known, and the horizontal field of view of `cameras` in radians. `settings` are those of
-    the bridge.
+    By path, since labels may be shared: `bounds` of the actors whose size is known, and the horizontal field of view of `cameras` in
+    radians. `settings` are those of the bridge.
     """
 
     engine: str
@@ -53,12 +53,12 @@ def check(snapshot: Snapshot) -> None:
     for actor in snapshot.actors:
         for problem in _problems(actor):
             raise Unexportable(f"actor {actor.label!r} has {problem}: change it in the engine, or remove it, then export again")
-    for label, bounds in snapshot.bounds.items():
+    for path, bounds in snapshot.bounds.items():
         if not _near(value for vector in bounds for value in vector):
-            raise Unexportable(f"the bounds of {label!r} are {bounds}: want finite numbers below {FURTHEST:g} m")
-    for label, angle in snapshot.cameras.items():
+            raise Unexportable(f"the bounds of {path!r} are {bounds}: want finite numbers below {FURTHEST:g} m")
+    for path, angle in snapshot.cameras.items():
         if not 0 < angle < math.pi:
-            raise Unexportable(f"camera {label!r} has a field of view of {angle} rad: want one between 0 and pi")
+            raise Unexportable(f"camera {path!r} has a field of view of {angle} rad: want one between 0 and pi")
 
 
 def unit(orientation: Quaternion) -> Quaternion:

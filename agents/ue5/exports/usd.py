@@ -98,8 +98,8 @@ def _place(stage: Usd.Stage, place: str, actor: Actor) -> None:
 
 def _draw(stage: Usd.Stage, place: str, snapshot: Snapshot, actor: Actor) -> None:
     """What the actor looks like, below its Xform."""
-    if actor.label in snapshot.cameras:
-        _film(stage, f"{place}/Camera", snapshot.cameras[actor.label])
+    if actor.path in snapshot.cameras:
+        _film(stage, f"{place}/Camera", snapshot.cameras[actor.path])
     elif actor.kind in _LIGHTS:
         _extend(_LIGHTS[actor.kind].Define(stage, f"{place}/Light").GetPrim())
     else:

@@ -19,13 +19,12 @@ import msgspec
 from msgspec import Struct
 
 from agents.ue5.exports import description, performance
+from agents.ue5.exports.patience import Patience
 from agents.ue5.exports.snapshot import Snapshot, check
 
 USD, GLB, SCENE, CONFIGURATION = "scene.usda", "scene.glb", "scene.json", "configuration.json"
 FILES = (USD, GLB, SCENE, performance.METRICS, performance.SUMMARY, performance.PICTURE, CONFIGURATION)
 """In the order in which they take their places."""
-DRAWING_SECONDS = 60.0
-"""That the picture may take: on a busy machine, at nice 10, with a cache of fonts to make."""
 _LIBRARIES = ("usd-core", "trimesh", "matplotlib")
 
 
@@ -39,25 +38,32 @@ class Configuration(Struct, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
-def export(snapshot: Snapshot, folder: Path, patience: float = DRAWING_SECONDS) -> list[Path]:
-    """Write all files, and return those that there are: a picture that cannot be drawn within `patience` seconds is missing.
+def import_writers() -> None:
+    """Import what writes the files, which else the first export does: 0.3 s and 27 MB of this process's own."""
+    from agents.ue5.exports import glb, usd  # noqa: F401
 
-    They are made aside, and take the places of earlier ones once all are there. One export at a time. Raises Unexportable, OSError.
+
+def export(snapshot: Snapshot, folder: Path, patience: Patience) -> list[Path]:
+    """Write all files, and return those that there are: a picture that cannot be drawn in its time is missing.
+
+    They are made aside, and take the places of earlier ones once all are there. One export at a time.
+    Raises Unexportable, GivenUp, OSError.
     """
     check(snapshot)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as name:
         made = Path(name)
         _write(snapshot, made, patience)
+        patience.check()
         return _place(made, folder)
 
 
-def _write(snapshot: Snapshot, made: Path, patience: float) -> None:
+def _write(snapshot: Snapshot, made: Path, patience: Patience) -> None:
     from agents.ue5.exports import glb, usd  # pxr and trimesh take as long to import as the rest of the agent
 
-    usd.write(snapshot, made / USD)
-    glb.write(snapshot, made / GLB)
-    description.write(snapshot, made / SCENE)
+    for name, write in ((USD, usd.write), (GLB, glb.write), (SCENE, description.write)):
+        patience.check()
+        write(snapshot, made / name)
     performance.write(snapshot, made, patience)
     configuration = msgspec.json.encode(_configuration(snapshot, made))
     (made / CONFIGURATION).write_bytes(msgspec.json.format(configuration, indent=1))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from agents.parts import frames
 from agents.parts.frames import Quaternion, Vector
 from agents.ue5.remote.wire import Answer, BadAnswer
 
 T = TypeVar("T")
+
+LONGEST_NAME = 1024
+"""Characters of a label or path that are taken: Unreal's names are shorter, and an event of the bus has 64 KiB."""
+LONGEST_VERSION = 256
+
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 
 class Placement(Struct, frozen=True):
@@ -56,7 +62,7 @@ class _Box(Struct, frozen=True):
 
 
 class _Mesh(Struct, frozen=True):
-    StaticMesh: str | None
+    StaticMesh: Name | None
 
 
 class _Optics(Struct, frozen=True):
@@ -84,9 +90,13 @@ class _Parts(Struct, Generic[T], frozen=True):
 _outcomes = msgspec.json.Decoder(_Parts[_Outcome])
 
 
-def text(body: bytes) -> str:
-    """The string that a function returned. Raises BadAnswer, as all of these do."""
-    return _decode(body, _Returned[str]).ReturnValue
+def version(body: bytes) -> str:
+    """What an engine says of itself. Raises BadAnswer, as all of these do."""
+    return _decode(body, _Returned[Annotated[str, Meta(max_length=LONGEST_VERSION)]]).ReturnValue
+
+
+def label(body: bytes) -> str:
+    return _decode(body, _Returned[Name]).ReturnValue
 
 
 def count(body: bytes) -> int:
@@ -103,13 +113,13 @@ def done(body: bytes) -> bool:
 
 
 def paths(body: bytes) -> list[str]:
-    """The objects that a function returned."""
-    return _decode(body, _Returned[list[str]]).ReturnValue
+    """The objects that a function returned, without those whose names are too long."""
+    return [each for each in _decode(body, _Returned[list[str]]).ReturnValue if len(each) <= LONGEST_NAME]
 
 
 def path(body: bytes) -> str | None:
     """The object that a function returned, None: no object."""
-    value = _decode(body, _Returned[str | None]).ReturnValue
+    value = _decode(body, _Returned[Name | None]).ReturnValue
     return None if value in (None, "", "None") else value
 
 

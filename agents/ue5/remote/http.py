@@ -9,8 +9,8 @@ import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 
-from agents.parts.remote_control import BODY_LIMIT, PASSPHRASE
-from agents.ue5.remote.wire import PATIENCE, Answer, BadAnswer, Late, Lost
+from agents.parts.remote_control import PASSPHRASE
+from agents.ue5.remote.wire import ANSWER_LIMIT, PATIENCE, Answer, BadAnswer, Late, Lost
 from schemas.ue5 import Transport
 
 
@@ -54,9 +54,9 @@ class HttpWire:
         try:
             self._connection.request(verb, url, body, self._headers)
             with self._connection.getresponse() as response:
-                content = response.read(BODY_LIMIT + 1)
-            if len(content) > BODY_LIMIT:
-                raise BadAnswer(f"an answer of more than {BODY_LIMIT} bytes")
+                content = response.read(ANSWER_LIMIT + 1)
+            if len(content) > ANSWER_LIMIT:
+                raise BadAnswer(f"an answer of more than {ANSWER_LIMIT} bytes")
             return Answer(response.status, content)
         except (OSError, HTTPException, BadAnswer):
             self._connection.close()

@@ -14,8 +14,8 @@ import structlog
 from msgspec import UNSET, Raw, Struct, UnsetType
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from agents.parts.remote_control import BODY_LIMIT, PASSPHRASE, Parameters
-from agents.ue5.remote.wire import PATIENCE, Answer, BadAnswer, Late, Lost
+from agents.parts.remote_control import PASSPHRASE, Parameters
+from agents.ue5.remote.wire import ANSWER_LIMIT, CONNECT_SECONDS, PATIENCE, Answer, BadAnswer, Late, Lost
 from schemas.ue5 import Transport
 
 IN_FLIGHT = 4096
@@ -117,8 +117,8 @@ class WebSocketWire(WSListener):
             self._hear(frame.get_payload_as_memoryview())
             return
         self._parts += frame.get_payload_as_memoryview()
-        if len(self._parts) > BODY_LIMIT:
-            self._refuse(f"a message of more than {BODY_LIMIT} bytes")
+        if len(self._parts) > ANSWER_LIMIT:
+            self._refuse(f"a message of more than {ANSWER_LIMIT} bytes")
         elif frame.fin:
             whole, self._parts = self._parts, bytearray()
             self._hear(whole)
@@ -176,18 +176,18 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
 
 
 async def open_websocket(url: str, passphrase: str | None, patience: float = PATIENCE) -> WebSocketWire:
-    """Connect to `ws://…`. Raises Lost."""
+    """Connect to `ws://…`, within `CONNECT_SECONDS`. Raises Lost."""
     headers = {} if passphrase is None else {PASSPHRASE: passphrase}
     try:
-        _, listener = await ws_connect(
-            lambda: WebSocketWire(passphrase, patience),
-            url,
-            websocket_handshake_timeout=patience,
-            max_frame_size=BODY_LIMIT,
-            max_redirects=0,
-            extra_headers=headers,
-        )
+        async with asyncio.timeout(CONNECT_SECONDS):  # picows bounds the handshake alone
+            _, listener = await ws_connect(
+                lambda: WebSocketWire(passphrase, patience),
+                url,
+                max_frame_size=ANSWER_LIMIT,
+                max_redirects=0,
+                extra_headers=headers,
+            )
     except (OSError, WSError, TimeoutError) as error:
-        raise Lost(f"no WebSocket at {url}: {error or type(error).__name__}") from error
+        raise Lost(f"no WebSocket at {url}: {str(error) or type(error).__name__}") from error
     assert isinstance(listener, WebSocketWire)  # the factory's own
     return listener

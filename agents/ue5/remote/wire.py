@@ -13,6 +13,12 @@ from schemas.ue5 import Transport
 
 PATIENCE = 5.0
 """Seconds that an answer may take: Unreal gives none while it loads a level or compiles shaders."""
+CONNECT_SECONDS = 2.0
+"""For each step of connecting: where nothing answers, the next address is looked at."""
+PASSPHRASE_CODES = (401, 403)
+"""By which an engine says that it wants a passphrase, or another one."""
+ANSWER_LIMIT = 32 << 20
+"""Bytes of an answer at most: the names of 100,000 actors. What an engine is sent is far smaller."""
 _MESSAGE = 500
 """Characters of an engine's message that are passed on."""
 

@@ -9,32 +9,18 @@ FreeD has no field of view, and here are no encoders: zoom and focus are sent as
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-from agents.ue5.tracking.errors import BadPacket, OutOfRange
-from agents.ue5.tracking.stage import StagePose, to_stage
+from agents.ue5.tracking.errors import OutOfRange
+from agents.ue5.tracking.stage import to_stage
 from schemas.scene import CameraPose
 
-SIZE = 29
 CAMERAS = 255
 """The largest number of a camera."""
 
 _TYPE = 0xD1
 _PER_DEGREE = 32768
 _PER_METRE = 64_000
-_HALF_TURN = 180 * _PER_DEGREE
 _COUNTS = range(-(1 << 23), 1 << 23)
 """That 24 bits can say."""
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """What a D1 message says. `zoom` and `focus` are counts of encoders, `spare` is the sender's own."""
-
-    camera: int
-    pose: StagePose
-    zoom: int
-    focus: int
-    spare: int
 
 
 def encode(pose: CameraPose, camera: int) -> bytes:
@@ -46,27 +32,6 @@ def encode(pose: CameraPose, camera: int) -> bytes:
     places = b"".join(_place(metres) for metres in staged.position)
     body = bytes((_TYPE, camera)) + angles + places + bytes(8)
     return body + bytes((checksum(body),))
-
-
-def decode(data: bytes) -> Message:
-    """What a D1 message says. Raises BadPacket."""
-    if len(data) != SIZE or data[0] != _TYPE:
-        raise BadPacket(f"{len(data)} bytes that begin with {data[:1].hex() or 'nothing'}: a D1 message has {SIZE} and begins with d1")
-    if data[-1] != checksum(data[:-1]):
-        raise BadPacket(f"checksum {data[-1]:#04x}: these bytes have {checksum(data[:-1]):#04x}")
-    pan, tilt, roll, x, y, height = (int.from_bytes(data[at : at + 3], "big", signed=True) for at in range(2, 20, 3))
-    if max(abs(pan), abs(2 * tilt), abs(roll)) > _HALF_TURN:
-        raise BadPacket(
-            f"pan {pan / _PER_DEGREE}, tilt {tilt / _PER_DEGREE}, roll {roll / _PER_DEGREE}: want at most 180, 90 and 180 degrees"
-        )
-    position = (x / _PER_METRE, y / _PER_METRE, height / _PER_METRE)
-    return Message(
-        camera=data[1],
-        pose=StagePose(position, pan / _PER_DEGREE, tilt / _PER_DEGREE, roll / _PER_DEGREE),
-        zoom=int.from_bytes(data[20:23], "big"),
-        focus=int.from_bytes(data[23:26], "big"),
-        spare=int.from_bytes(data[26:28], "big"),
-    )
 
 
 def checksum(body: bytes) -> int:

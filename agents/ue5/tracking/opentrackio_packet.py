@@ -1,4 +1,4 @@
-"""OpenTrackIO's packet: a header of 16 bytes, then a sample in JSON or CBOR. Pure: bytes in, values out.
+"""OpenTrackIO's packet: a header of 16 bytes, then a sample in JSON or CBOR. Pure: values in, bytes out.
 
 Format: OpenTrackIO 1.0.1, "Packet Header" (SMPTE RIS OSVP, opentrackio.org), big-endian: `OTrk`, a reserved byte, the encoding, the
 sequence number, the segment's offset, one bit for the last segment and 15 for the payload's length, then Fletcher-16 over all else.
@@ -12,8 +12,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from agents.ue5.tracking.errors import BadPacket
-
 Encoding = Literal["json", "cbor"]
 
 LARGEST = 1472
@@ -22,7 +20,6 @@ LARGEST = 1472
 _IDENTIFIER = b"OTrk"
 _HEADER = struct.Struct(">4sBBHIH")
 _CHECKSUM = struct.Struct(">H")
-_SIZE = _HEADER.size + _CHECKSUM.size
 _CODES: dict[Encoding, int] = {"json": 1, "cbor": 2}
 _LAST_SEGMENT = 0x8000
 
@@ -41,29 +38,6 @@ def pack(packet: Packet) -> bytes:
     return header + _CHECKSUM.pack(fletcher16(header + packet.payload)) + packet.payload
 
 
-def unpack(data: bytes) -> Packet:
-    """What a packet carries. Raises BadPacket, also for a segment of a larger one: those begin over 64 KB, and no pose is that large."""
-    if len(data) < _SIZE or not data.startswith(_IDENTIFIER):
-        raise BadPacket(f"{len(data)} bytes that begin with {data[:4]!r}: a packet has {_SIZE} or more and begins with {_IDENTIFIER!r}")
-    _, _, code, sequence, offset, length = _HEADER.unpack_from(data)
-    header, payload = data[: _HEADER.size], data[_SIZE:]
-    if offset or not length & _LAST_SEGMENT:
-        raise BadPacket(f"a segment, at {offset}: only whole samples are read")
-    if length ^ _LAST_SEGMENT != len(payload):
-        raise BadPacket(f"{len(payload)} bytes follow the header, which says {length ^ _LAST_SEGMENT}")
-    (said,) = _CHECKSUM.unpack_from(data, _HEADER.size)
-    if said != (computed := fletcher16(header + payload)):
-        raise BadPacket(f"checksum {said:#06x}: these bytes have {computed:#06x}")
-    return Packet(encoding=_encoding(code), sequence=sequence, payload=payload)
-
-
 def fletcher16(data: bytes) -> int:
     """Fletcher's checksum of 16 bits, modulo 256 as OpenTrackIO 1.0.1 has it (not 255): the sum of all sums, and the sum."""
     return (sum(accumulate(data)) & 0xFF) << 8 | sum(data) & 0xFF
-
-
-def _encoding(code: int) -> Encoding:
-    for encoding, known in _CODES.items():
-        if code == known:
-            return encoding
-    raise BadPacket(f"encoding {code}: want 1, JSON, or 2, CBOR")

@@ -1,17 +1,16 @@
-"""OpenTrackIO's sample, as far as a camera's pose needs it; fields that are not here are ignored when one is read.
+"""OpenTrackIO's sample, as far as a camera's pose needs it.
 
 Source: OpenTrackIO 1.0.1's JSON schema (opentrackio.org/schema.json), names and bounds alike.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Never
+from typing import Annotated
 
 import cbor2
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.ue5.tracking.errors import BadPacket
 from agents.ue5.tracking.opentrackio_packet import Encoding
 
 PROTOCOL = "OpenTrackIO"
@@ -20,11 +19,6 @@ Text = Annotated[str, Meta(min_length=1, max_length=1023)]
 Uuid = Annotated[str, Meta(pattern="^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 Unsigned32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Unsigned48 = Annotated[int, Meta(ge=0, le=2**48 - 1)]
-
-_DEPTH = 16
-"""Of values within values in CBOR: a sample has 6."""
-_TAGS = (*range(1005), 43000, 55799)
-"""Of CBOR, that cbor2 would act on: it compiles expressions and ties knots. A sample is made of plain values."""
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -101,16 +95,9 @@ class Rotation(Struct, frozen=True, kw_only=True):
     roll: float = 0.0
 
 
-class Scale(Struct, frozen=True, kw_only=True):
-    x: float = 1.0
-    y: float = 1.0
-    z: float = 1.0
-
-
 class Transform(Part, frozen=True, kw_only=True):
     translation: Translation
     rotation: Rotation
-    scale: Scale | None = None
     id: Text | None = None
 
 
@@ -133,29 +120,3 @@ def write(sample: Sample, encoding: Encoding) -> bytes:
     if encoding == "json":
         return msgspec.json.encode(sample)
     return cbor2.dumps(msgspec.to_builtins(sample))
-
-
-def read(payload: bytes, encoding: Encoding) -> Sample:
-    """The sample of a payload, which the packet has bounded. Raises BadPacket."""
-    try:
-        sample = msgspec.json.decode(payload, type=Sample) if encoding == "json" else msgspec.convert(_plain_cbor(payload), Sample)
-    except (msgspec.MsgspecError, cbor2.CBORDecodeError, UnicodeDecodeError) as error:
-        raise BadPacket(f"no sample: {error}") from error
-    if sample.protocol is not None and sample.protocol.name != PROTOCOL:
-        raise BadPacket(f"protocol {sample.protocol.name!r}: want {PROTOCOL}")
-    return sample
-
-
-def _plain_cbor(payload: bytes) -> object:
-    return cbor2.loads(
-        payload,
-        tag_hook=_refuse,
-        semantic_decoders=dict.fromkeys(_TAGS, _refuse),
-        max_depth=_DEPTH,
-        allow_duplicate_keys=False,
-        strict_hashable_types=True,
-    )
-
-
-def _refuse(value: object, immutable: bool) -> Never:
-    raise cbor2.CBORDecodeError("tags are refused")

@@ -21,11 +21,15 @@ from schemas.scene import CameraPose
 
 LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
 """That an OSC float, of 32 bits, can be."""
+NTP_EPOCH = 2_208_988_800
+"""Seconds from the start of NTP's clock, which has 32 bits of them, to the Unix epoch. Source: RFC 5905, figure 4."""
 
 
 def encode(pose: CameraPose, time_ns: int) -> bytes:
     """The bundle of a pose that was taken `time_ns` after the Unix epoch. Raises OutOfRange."""
     orientation = unit_orientation(pose)
+    if not -NTP_EPOCH <= time_ns / 1e9 < 2**32 - NTP_EPOCH:
+        raise OutOfRange(f"{pose.camera!r} was there {time_ns} ns after 1970: OSC's times are those of NTP, from 1900 to 2036")
     if max(map(abs, pose.position)) > LARGEST_FLOAT:
         raise OutOfRange(f"{pose.camera!r} is at {pose.position}: want less than {LARGEST_FLOAT:.3g} m, the largest float of OSC")
     bundle = OscBundleBuilder(time_ns / 1e9)  # type: ignore[arg-type] # it takes seconds as float, as its docstring says

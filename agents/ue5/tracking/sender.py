@@ -37,18 +37,10 @@ class Sender:
 
     @property
     def targets(self) -> dict[str, str]:
-        """By protocol: its address and rate, how many packets went there, and why the last one that did not go did not."""
+        """By protocol: its address and rate, how many poses were `sent`, `superseded` by newer ones, `refused` by the protocol and `failed`
+        at the socket, and why the last one that did not go did not.
+        """
         return {protocol: self._described(protocol) for protocol in self._asked}
-
-    @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """By protocol, how many poses were `sent`, `superseded` by newer ones, `refused` by the protocol, and `failed` at the socket."""
-        return {protocol: dict(counter) for protocol, counter in self._counts.items()}
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """By label, what FreeD and OpenTrackIO call a camera."""
-        return dict(self._numbers)
 
     def send(self, pose: CameraPose, time_ns: int) -> None:
         """Send a pose that was taken `time_ns` after the Unix epoch to each target, now or, where its rate holds it back, at a `tick`."""
@@ -58,7 +50,8 @@ class Sender:
             if stream is None:
                 self._miss(protocol, "refused", f"{pose.camera!r} is one camera over {CAMERAS}")
             else:
-                self._counts[protocol]["superseded"] += stream.offer(taken)
+                if stream.offer(taken):
+                    self._counts[protocol]["superseded"] += 1
                 self._go(protocol, stream)
 
     def tick(self) -> None:
@@ -86,7 +79,8 @@ class Sender:
         self._reasons[protocol] = reason
 
     def _described(self, protocol: Protocol) -> str:
-        described = f"{self._asked[protocol]}, {self._counts[protocol]['sent']} sent"
+        counts = {"sent": 0, **self._counts[protocol]}
+        described = ", ".join([str(self._asked[protocol]), *(f"{count} {how}" for how, count in counts.items())])
         return f"{described}; {self._reasons[protocol]}" if protocol in self._reasons else described
 
     def _stream(self, protocol: Protocol, camera: str) -> Stream | None:

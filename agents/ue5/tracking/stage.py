@@ -16,16 +16,7 @@ import math
 
 from msgspec import Struct
 
-from agents.parts.frames import (
-    Quaternion,
-    Vector,
-    from_panda,
-    rotate,
-    rotation_from_unreal,
-    rotation_of_rotator,
-    rotation_to_panda,
-    to_panda,
-)
+from agents.parts.frames import Quaternion, Vector, rotate, rotation_to_panda, to_panda
 from agents.ue5.tracking.errors import OutOfRange
 from schemas.scene import CameraPose
 
@@ -48,12 +39,6 @@ def to_stage(pose: CameraPose) -> StagePose:
     """A pose of the bus, on the stage. Raises OutOfRange."""
     orientation = unit_orientation(pose)
     return StagePose(to_panda(pose.position), *_angles(rotation_to_panda(orientation)))
-
-
-def from_stage(pose: StagePose) -> tuple[Vector, Quaternion]:
-    """Position and orientation on the bus. Any angle will do, more than a turn too."""
-    rotator = (math.remainder(pose.tilt, 360), math.remainder(pose.pan, 360), math.remainder(pose.roll, 360))
-    return from_panda(pose.position), rotation_from_unreal(rotation_of_rotator(rotator))
 
 
 def unit_orientation(pose: CameraPose) -> Quaternion:
