@@ -8,21 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agents.ue5 import moves
 from agents.ue5.commands import Commands, refusals
-from agents.ue5.discovery import BadAddress, parse_address
+from agents.ue5.connection.discovery import BadAddress, parse_address
+from agents.ue5.connection.link import Link
+from agents.ue5.connection.session import Session
+from agents.ue5.exports.saving import PROJECT, Exporter, snapshot
 from agents.ue5.exports.snapshot import Snapshot
 from agents.ue5.exports.writing import import_writers
-from agents.ue5.gpu import Cards
-from agents.ue5.link import Link
-from agents.ue5.load import open_cards
-from agents.ue5.looking import look_around
-from agents.ue5.moves import Outbox
-from agents.ue5.preflight import START, decide
+from agents.ue5.measures.gpu import Cards
+from agents.ue5.measures.load import open_cards
+from agents.ue5.moving.outbox import Outbox, filmed, lit, placed
+from agents.ue5.preflight.findings import START, decide
+from agents.ue5.preflight.looking import look_around
 from agents.ue5.project.writing import write_project
 from agents.ue5.remote.wire import Lost, RemoteError
-from agents.ue5.saving import PROJECT, Exporter, snapshot
-from agents.ue5.session import Session
 from agents.ue5.settings import Ue5Settings
 from agents.ue5.tracking.sender import Sender
 from agents.ue5.watch import Watch
@@ -101,18 +100,18 @@ class Ue5(Agent):
     @on(scene.ACTOR_POSE)
     def move(self, event: Event[scene.ActorPoses]) -> None:
         for wanted in event.data.actors:
-            self.outbox.put(wanted.actor, moves.placed(wanted, event.time))
+            self.outbox.put(wanted.actor, placed(wanted, event.time))
         self._nudge()
 
     @on(scene.CAMERA_POSE)
     def film(self, event: Event[scene.CameraPose]) -> None:
-        self.outbox.put(event.data.camera, moves.filmed(event.data, event.time))
+        self.outbox.put(event.data.camera, filmed(event.data, event.time))
         self._nudge()
         self.sender.send(event.data, event.time)
 
     @on(scene.LIGHT)
     def light(self, event: Event[scene.Light]) -> None:
-        self.outbox.put(event.data.light, moves.lit(event.data, event.time))
+        self.outbox.put(event.data.light, lit(event.data, event.time))
         self._nudge()
 
     @on(engine.SERVING, last=True)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.parts.links import keep
-from agents.ue5 import level
+from agents.ue5.connection.session import Session
+from agents.ue5.exports.saving import SHOTS
+from agents.ue5.level import changes
 from agents.ue5.pictures import BadPicture, NoPicture, size_of, whole_picture
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import BadAnswer, Late, Lost, Refused, RemoteError
-from agents.ue5.saving import SHOTS
-from agents.ue5.session import Session
 from bus.agent import Publish
 from bus.errors import CommandRefused
 from schemas import system, ue5
@@ -42,7 +42,7 @@ class Commands:
         """Raises CommandRefused."""
         async with self.session.turn:
             with refusals():
-                actor = await level.spawn(self._ask, self.session.roster, wanted)
+                actor = await changes.spawn(self._ask, self.session.roster, wanted)
         self.session.welcome()
         return ue5.Spawned(label=actor.label, path=actor.path)
 
@@ -50,12 +50,12 @@ class Commands:
         """Raises CommandRefused."""
         async with self.session.turn:
             with refusals():
-                actor = await level.remove(self._ask, self.session.roster, label)
+                actor = await changes.remove(self._ask, self.session.roster, label)
         return ue5.Spawned(label=actor.label, path=actor.path)
 
     async def screenshot(self, wanted: ue5.Screenshot) -> ue5.Shot:
         """Have a picture taken, and keep it. Raises CommandRefused, OSError."""
-        camera = None if wanted.camera is None else level.find(self.session.roster, wanted.camera).path
+        camera = None if wanted.camera is None else changes.find(self.session.roster, wanted.camera).path
         file = self._artifacts / SHOTS / f"{time.time_ns()}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         with refusals():

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import structlog
 from msgspec.structs import replace
 
+from agents.ue5.connection.session import Session
 from agents.ue5.exports.snapshot import MetricsRow
-from agents.ue5.gpu import Cards
-from agents.ue5.load import Meter, listener
-from agents.ue5.looking import look
-from agents.ue5.moves import Outbox
-from agents.ue5.preflight import decide, summary
+from agents.ue5.level.roster import pages
+from agents.ue5.measures.gpu import Cards
+from agents.ue5.measures.load import Meter, listener
+from agents.ue5.moving.outbox import Outbox
+from agents.ue5.preflight.findings import decide, summary
+from agents.ue5.preflight.looking import look
 from agents.ue5.remote.wire import Late, RemoteError
-from agents.ue5.roster import pages
-from agents.ue5.session import Session
 from bus.agent import Publish
 from bus.lifecycle import AgentState
 from schemas import scene, ue5

@@ -16,7 +16,7 @@ from agents.engine.remote.context import Context
 from agents.engine.remote.remote import Remote
 from agents.engine.remote.server import RemoteServer
 from agents.engine.world import Box, Looks, Optics, Shine, Transform, World
-from agents.ue5.discovery import Address
+from agents.ue5.connection.discovery import Address
 
 CUBE = "/Engine/BasicShapes/Cube.Cube"
 STOP_SECONDS = 5.0

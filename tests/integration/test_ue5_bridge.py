@@ -17,9 +17,9 @@ from remote_engine import CUBE, Drawing, furnished, serving
 
 from agents.engine.world import Actor, Body, Looks, Transform, World
 from agents.parts import frames
-from agents.ue5 import discovery
 from agents.ue5.agent import Ue5
-from agents.ue5.discovery import Address
+from agents.ue5.connection import discovery
+from agents.ue5.connection.discovery import Address
 from agents.ue5.settings import Ue5Settings
 from bus.errors import CommandRefused
 from bus.testing import Harness, run

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from test_ue5_load import Driver
 
-from agents.ue5 import link
 from agents.ue5.agent import MOST_TOLD, Ue5
-from agents.ue5.discovery import UNREAL, BadAddress, Candidate
-from agents.ue5.gpu import Cards
+from agents.ue5.connection import link
+from agents.ue5.connection.discovery import UNREAL, BadAddress, Candidate
+from agents.ue5.measures.gpu import Cards
 from agents.ue5.remote.wire import Lost, RemoteError
 from agents.ue5.settings import Ue5Settings
 from bus.errors import CommandRefused
@@ -32,7 +32,7 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Lost(f"no HTTP at {place.address}: refused")
 
     monkeypatch.setattr(link, "open_session", refused)
-    monkeypatch.setattr("agents.ue5.looking.open_session", refused)
+    monkeypatch.setattr("agents.ue5.preflight.looking.open_session", refused)
 
 
 def with_agent(artifacts: Path, body: Callable[[Harness[Ue5]], Awaitable[None]], **settings: Any) -> None:  # Any: each setting's own

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.ue5.delays import FIRST, LAST, Delays
-from agents.ue5.discovery import UNREAL, Address, BadAddress, candidates, parse_address
+from agents.ue5.connection.delays import FIRST, LAST, Delays
+from agents.ue5.connection.discovery import UNREAL, Address, BadAddress, candidates, parse_address
 from schemas import engine
 
 SERVING = engine.Serving(

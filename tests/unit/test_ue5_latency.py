@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.ue5 import latency
-from agents.ue5.framerate import FrameRate
-from agents.ue5.latency import Window, percentile
+from agents.ue5.measures import latency
+from agents.ue5.measures.frame_rate import FrameRate
+from agents.ue5.measures.latency import Window, percentile
 
 
 @given(st.lists(st.floats(0, 10), min_size=1), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))

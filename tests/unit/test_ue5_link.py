@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 from test_ue5_session import Scripted, answered
 
-from agents.ue5 import link
-from agents.ue5.discovery import Address, Candidate, parse_address
-from agents.ue5.link import Link
-from agents.ue5.session import Session
+from agents.ue5.connection import link
+from agents.ue5.connection.discovery import Address, Candidate, parse_address
+from agents.ue5.connection.link import Link
+from agents.ue5.connection.session import Session
 from bus.testing import run
 
 FIRST, SECOND = parse_address("127.0.0.1:1000"), parse_address("127.0.0.1:2000")

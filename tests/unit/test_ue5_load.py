@@ -10,8 +10,8 @@ import psutil
 import pynvml
 import pytest
 
-from agents.ue5.gpu import Cards, Unread
-from agents.ue5.load import Meter, listener
+from agents.ue5.measures.gpu import Cards, Unread
+from agents.ue5.measures.load import Meter, listener
 
 PID = os.getpid()
 
@@ -131,7 +131,7 @@ def test_who_listens_is_who_answers_at_that_address(
 
 
 def test_an_engine_behind_a_tunnel_has_none_of_the_tunnels_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.ue5.load.name_of", lambda pid: "ssh")
+    monkeypatch.setattr("agents.ue5.measures.load.name_of", lambda pid: "ssh")
     load = Meter("engine", PID, None, Cards(Driver(graphics=[process(1)]))).read()
     assert (load.process, load.cpu, load.memory, load.gpu, load.video_memory) == ("ssh", None, None, None, None)
     assert set(load.reasons) == {"cpu", "memory", "gpu", "video_memory"}

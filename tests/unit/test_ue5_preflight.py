@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agents.ue5 import looking
-from agents.ue5.discovery import UNREAL, Candidate
+from agents.ue5.connection.discovery import UNREAL, Candidate
 from agents.ue5.functions import DESTROY, FUNCTIONS, SET_TRANSFORM
-from agents.ue5.preflight import Facts, decide, is_forbidden, summary
+from agents.ue5.preflight import looking
+from agents.ue5.preflight.findings import Facts, decide, is_forbidden, summary
 from agents.ue5.project.allowance import allowance
 from bus.testing import run
 from schemas.ue5 import Finding

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.ue5 import learning
-from agents.ue5.learning import learn
+from agents.ue5.level import learning
+from agents.ue5.level.learning import learn
+from agents.ue5.level.roster import PAGE_ACTORS, Known, Roster, kind_of, pages
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import Answer
-from agents.ue5.roster import PAGE_ACTORS, Known, Roster, kind_of, pages
 from bus.testing import run
 
 FRAME_LIMIT = 64 << 10

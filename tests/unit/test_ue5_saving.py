@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from snapshots import EVERYTHING, basic
 from test_ue5_session import Scripted, answered
 
-from agents.ue5 import saving
 from agents.ue5.agent import LAST_SECONDS, Ue5
-from agents.ue5.discovery import Address
+from agents.ue5.connection.discovery import Address
+from agents.ue5.connection.session import Session
+from agents.ue5.exports import saving
 from agents.ue5.exports.performance import NO_TIME, Performance
+from agents.ue5.exports.saving import LETTING_GO, MOST_AT_END, Exporter, snapshot
 from agents.ue5.exports.snapshot import Snapshot
-from agents.ue5.moves import Outbox
-from agents.ue5.saving import LETTING_GO, MOST_AT_END, Exporter, snapshot
-from agents.ue5.session import Session
+from agents.ue5.moving.outbox import Outbox
 from agents.ue5.watch import Watch
 from bus.testing import FakeBus, run
 from schemas import system, ue5

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from agents.ue5 import level
-from agents.ue5 import session as session_module
 from agents.ue5.commands import Commands
-from agents.ue5.discovery import UNREAL, Address, Candidate
-from agents.ue5.mover import Mover
-from agents.ue5.moves import IN_FLIGHT, Outbox, Wish
+from agents.ue5.connection import session as session_module
+from agents.ue5.connection.discovery import UNREAL, Address, Candidate
+from agents.ue5.connection.session import Session
+from agents.ue5.level import changes
+from agents.ue5.level.roster import Known, Roster
+from agents.ue5.moving.mover import Mover
+from agents.ue5.moving.outbox import IN_FLIGHT, Outbox, Wish
 from agents.ue5.remote.requests import Ask, encoded
 from agents.ue5.remote.wire import Answer, Late, Refused, accepted
-from agents.ue5.roster import Known, Roster
-from agents.ue5.session import Session
 from agents.ue5.watch import Watch
 from bus.testing import FakeBus, run
 from schemas import ue5
@@ -368,7 +368,7 @@ def test_a_spawn_whose_caller_has_no_more_time_leaves_no_actor_without_a_label()
 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
-                await level.spawn(ask, Roster(), ue5.Spawn(label="new"))
+                await changes.spawn(ask, Roster(), ue5.Spawn(label="new"))
         return engine.paths
 
     assert run(body()) == ["/L.Cube_1"]
@@ -381,7 +381,7 @@ def test_a_spawn_that_fails_says_why_also_where_what_is_half_made_cannot_be_remo
         raise Late(f"no answer to {one.what}")
 
     with pytest.raises(Late, match="SetActorLabel"):
-        run(level.spawn(ask, Roster(), ue5.Spawn(label="new")))
+        run(changes.spawn(ask, Roster(), ue5.Spawn(label="new")))
 
 
 @pytest.mark.parametrize(("code", "told"), [(200, [None]), (401, [None, "sesame"]), (403, [None, "sesame"]), (404, [None])])

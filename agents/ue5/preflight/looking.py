@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.ue5.discovery import Candidate
-from agents.ue5.preflight import Facts
+from agents.ue5.connection.discovery import Candidate
+from agents.ue5.connection.session import Session, open_session
+from agents.ue5.level.roster import Known
+from agents.ue5.preflight.findings import Facts
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import Refused, RemoteError
-from agents.ue5.roster import Known
-from agents.ue5.session import Session, open_session
 
 NOTHING = ""
 """The path of no object: what is asked of it does nothing, and is refused all the same where the function is."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from agents.ue5.level.roster import Known, kind_of
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import Answer, RemoteError, accepted
-from agents.ue5.roster import Known, kind_of
 
 AT_ONCE = 200
 """Actors in a batch."""

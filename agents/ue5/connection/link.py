@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from agents.ue5.delays import Delays
-from agents.ue5.discovery import Address, Candidate, candidates
+from agents.ue5.connection.delays import Delays
+from agents.ue5.connection.discovery import Address, Candidate, candidates
+from agents.ue5.connection.session import Session, open_session
 from agents.ue5.remote.wire import RemoteError
-from agents.ue5.session import Session, open_session
 from schemas import engine
 
 _log = structlog.get_logger()

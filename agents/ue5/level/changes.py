@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from agents.parts import frames
+from agents.ue5.level.roster import Known, Roster, kind_of
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import RemoteError
-from agents.ue5.roster import Known, Roster, kind_of
 from bus.errors import CommandRefused
 from schemas import ue5
 

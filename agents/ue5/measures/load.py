@@ -7,8 +7,8 @@ from ipaddress import ip_address
 import psutil
 from msgspec.structs import replace
 
-from agents.ue5.discovery import is_loopback
-from agents.ue5.gpu import Cards, Unread
+from agents.ue5.connection.discovery import is_loopback
+from agents.ue5.measures.gpu import Cards, Unread
 from schemas import ue5
 
 FORWARDER = "ssh"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.parts.links import keep
+from agents.ue5.connection.session import Session
 from agents.ue5.exports.patience import GivenUp, Patience
 from agents.ue5.exports.snapshot import MetricsRow, Snapshot, Unexportable
 from agents.ue5.exports.writing import export
-from agents.ue5.session import Session
 from bus.agent import Publish
 from bus.topic import ArtifactPath
 from schemas import system, ue5

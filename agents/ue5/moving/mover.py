@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from agents.ue5.latency import Window
-from agents.ue5.moves import Batch, Outbox, Pace
+from agents.ue5.level.roster import Roster
+from agents.ue5.measures.latency import Window
+from agents.ue5.moving.outbox import Batch, Outbox, Pace
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.wire import Answer, Late, RemoteError, Wire, accepted
-from agents.ue5.roster import Roster
 
 
 class Mover:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 
-from agents.ue5.discovery import Address, Candidate, is_embedded
-from agents.ue5.framerate import FrameRate
-from agents.ue5.latency import Window
-from agents.ue5.learning import learn
-from agents.ue5.mover import Mover
-from agents.ue5.moves import Batch, Outbox
-from agents.ue5.preflight import is_forbidden
+from agents.ue5.connection.discovery import Address, Candidate, is_embedded
+from agents.ue5.level.learning import learn
+from agents.ue5.level.roster import Roster
+from agents.ue5.measures.frame_rate import FrameRate
+from agents.ue5.measures.latency import Window
+from agents.ue5.moving.mover import Mover
+from agents.ue5.moving.outbox import Batch, Outbox
+from agents.ue5.preflight.findings import is_forbidden
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.http import HttpWire
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.websocket import open_websocket
 from agents.ue5.remote.wire import CONNECT_SECONDS, PASSPHRASE_CODES, Answer, Lost, Refused, RemoteError, Wire, accepted, message_of
-from agents.ue5.roster import Roster
 from schemas import scene, ue5
 
 

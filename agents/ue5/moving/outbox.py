@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from agents.parts import frames
 from agents.parts.remote_control import BATCH_LIMIT
+from agents.ue5.level.roster import Known
 from agents.ue5.remote import requests
 from agents.ue5.remote.requests import Ask
 from agents.ue5.remote.wire import Answer
-from agents.ue5.roster import Known
 from schemas.scene import CameraPose, Light, Placed, Quaternion, Vector
 
 MOST_SEEN = 20_000

@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from agents.ue5.discovery import is_embedded
+from agents.ue5.connection.discovery import is_embedded
 from agents.ue5.functions import FUNCTIONS
 from agents.ue5.project.allowance import allowance
 from agents.ue5.remote.wire import PASSPHRASE_CODES

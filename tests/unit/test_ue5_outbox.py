@@ -11,10 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agents.parts import frames
 from agents.parts.remote_control import BATCH_LIMIT, Call, Property
-from agents.ue5 import moves
-from agents.ue5.moves import IN_FLIGHT, Batch, Outbox, Pace, Wish, merged
+from agents.ue5.level.roster import Known
+from agents.ue5.moving.outbox import IN_FLIGHT, Batch, Outbox, Pace, Wish, filmed, lit, merged
 from agents.ue5.remote.wire import Answer
-from agents.ue5.roster import Known
 from schemas import scene
 
 LABELS = ("crate", "lamp", "main")
@@ -69,10 +68,8 @@ def test_what_a_move_leaves_open_is_as_the_engine_has_it() -> None:
 
 def test_a_light_and_a_camera_are_changed_by_the_properties_of_their_components() -> None:
     outbox = Outbox()
-    outbox.put("lamp", moves.lit(scene.Light(light="lamp", intensity=0.0, colour=(1.0, 0.5, 0.0)), 1))
-    outbox.put(
-        "main", moves.filmed(scene.CameraPose(camera="main", position=(0, 0, 0), orientation=(0, 0, 0, 1), field_of_view=math.pi / 2), 1)
-    )
+    outbox.put("lamp", lit(scene.Light(light="lamp", intensity=0.0, colour=(1.0, 0.5, 0.0)), 1))
+    outbox.put("main", filmed(scene.CameraPose(camera="main", position=(0, 0, 0), orientation=(0, 0, 0, 1), field_of_view=math.pi / 2), 1))
     bodies = [ask.body for ask in outbox.take(known("lamp", "main")).asks]
     written = {(body.objectPath, body.propertyName): body.propertyValue for body in bodies if isinstance(body, Property)}
     assert written == {
@@ -150,7 +147,7 @@ def test_what_is_sent_again_answers_no_event() -> None:
 
 
 def test_more_strangers_than_are_counted_are_put_where_they_were_wanted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moves, "MOST_UNKNOWN", 1)
+    monkeypatch.setattr("agents.ue5.moving.outbox.MOST_UNKNOWN", 1)
     outbox = Outbox()
     for label in ("ghost", "other"):
         place(outbox, label, 3.0)
@@ -183,7 +180,7 @@ def test_a_batch_never_has_more_requests_than_an_engine_takes_and_the_rest_follo
 
 
 def test_what_is_kept_of_labels_is_bounded_and_the_quietest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moves, "MOST_SEEN", 2)
+    monkeypatch.setattr("agents.ue5.moving.outbox.MOST_SEEN", 2)
     outbox = Outbox()
     for label in ("a", "b", "a", "c"):
         place(outbox, label, 1.0)
