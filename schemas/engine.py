@@ -128,7 +128,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How the engine is. `frame` null: it has drawn for less than a second. `driver` says what draws, `note` why not by OpenGL."""
+    """How the engine is. `frame` null: it has drawn for less than a second. `note` says why it is not drawn by OpenGL."""
 
     serving: Serving
     scene: Scene
@@ -138,6 +138,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 SERVING = Topic("engine.serving", Serving)
+LOADED = Topic("engine.loaded", Scene)
 FRAME = Topic("engine.frame", Frame, rate_hz=1)
 PICTURE = Topic("engine.picture", Picture, delivery=LATEST)
 RECORDED = Topic("engine.recorded", Recorded)

@@ -15,7 +15,7 @@ Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 """x, y, z, w, of length one."""
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
-"""What an actor is called in the scene, unique there."""
+"""What an actor is called in the scene. Where several are called alike, the first one counts."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ WAITING = 8
 _log = structlog.get_logger()
 
 
-class Backend:
+class EngineBackend:
     """The engine, for requests that come from the server's thread and wait for nothing."""
 
     def __init__(self, engine: Engine, version: str) -> None:
@@ -38,10 +38,6 @@ class Backend:
 
     def bounds(self, mesh: str) -> Box | None:
         return self._engine.boxes.get(mesh)
-
-    def close(self) -> None:
-        """Take no more pictures; what was taken is written."""
-        self._writer.shutdown(wait=False)
 
     def _write(self, taken: Future[bytes], file: Path) -> None:
         try:

@@ -17,7 +17,7 @@ Moment = tuple[int, float]
 
 
 @dataclass(slots=True)
-class _Order:
+class _Steps:
     left: int
     done: Future[Moment]
 
@@ -30,7 +30,7 @@ class Clock:
         self._world = world
         self._share = STEPS_PER_SECOND / hz
         self._due = 0.0
-        self._orders: deque[_Order] = deque()
+        self._orders: deque[_Steps] = deque()
 
     def advance(self, step: Callable[[], None], until: float) -> None:
         """Take the steps of this frame. From the monotonic time `until` on, ordered ones wait for the next frame: there may be many."""
@@ -42,7 +42,7 @@ class Clock:
     def order(self, steps: int, done: Future[Moment]) -> None:
         """Stop, and take so many steps; then `done` hears the moment."""
         self.paused = True
-        self._orders.append(_Order(steps, done))
+        self._orders.append(_Steps(steps, done))
 
     def resume(self) -> Moment:
         """Go with the time again. Orders end where they are."""

@@ -41,7 +41,8 @@ class Engine:
     """Shows a world. `on_frame` hears once a second how fast, `on_picture` gets the JPEGs of the chosen cameras, and `on_failed` hears why
     it ended by itself; all three on the engine's thread. Futures are answered there too. One engine is at work in a process.
 
-    `boxes` are those around the meshes of the scene, by path: replaced as a whole, so that any thread may look at them.
+    `boxes` are those around the meshes of the scene, by path: replaced as a whole, so that any thread may look at them. `bodies` were
+    there in the last frame.
     """
 
     def __init__(
@@ -53,20 +54,21 @@ class Engine:
         on_failed: Callable[[Exception], None],
     ) -> None:
         self.boxes: dict[str, Box] = {}
+        self.bodies = 0
         self._world = world
         self._options = options
         self._on_frame = on_frame
         self._on_failed = on_failed
         self._pictures = Pictures(options, on_picture)
-        self._orders = Orders()
         self._clock = Clock(world, options.hz)
         self._film: Film | None = None
         self._drawing: Future[Drawing] = Future()
         self._stopping = threading.Event()
+        self._orders = Orders(self._stopping)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self, timeout: float) -> Drawing:
-        """Draw the first frame. Raises NoRenderer, also where that takes longer than `timeout` seconds."""
+        """Draw the first frame. Raises NoRenderer, also where that takes longer than `timeout` seconds, or `stop` is called meanwhile."""
         self._thread.start()
         try:
             return self._drawing.result(timeout)
@@ -87,8 +89,8 @@ class Engine:
         return self._clock.paused
 
     def load(self, scene: Loaded) -> Future[Scene]:
-        """Show another scene; what its file is refused for comes out of the future."""
-        return self._orders.ask(lambda studio: self._load(studio, scene))
+        """Show another scene."""
+        return self._orders.ask(lambda studio: self._load(studio, scene), long=True)
 
     def step(self, frames: int) -> Future[Moment]:
         """Stop physics, and let it go on by so many steps of 1/60 s."""
@@ -102,7 +104,7 @@ class Engine:
         """A PNG of what a camera sees; null: the main one. Raises ValueError for its size; NoSuchCamera comes out of the future."""
         if not (0 < width <= LARGEST and 0 < height <= LARGEST):
             raise ValueError(f"a screenshot of {width}x{height} pixels: want 1 to {LARGEST} each way")
-        return self._orders.ask(lambda studio: studio.screenshot(camera_label, width, height))
+        return self._orders.ask(lambda studio: studio.screenshot(camera_label, width, height), long=True)
 
     def record(self, camera_label: str, seconds: float, folder: Path) -> Future[RecordedFiles]:
         """Film a camera into a folder, for as many frames as that time has. NoSuchCamera, Busy and OSError come out of the future."""
@@ -114,7 +116,7 @@ class Engine:
 
     def _load(self, studio: Studio, scene: Loaded) -> Scene:
         shown = studio.load(scene)
-        self.boxes = studio.boxes
+        self.boxes, self.bodies = studio.boxes, studio.physics.bodies
         return shown
 
     def _begin_film(self, studio: Studio, film: Film) -> None:
@@ -135,7 +137,7 @@ class Engine:
             self._leave(reason)
 
     def _open(self) -> Studio:
-        return Studio(self._world, choose(self._options.renderer), self._options.width, self._options.height)
+        return Studio(self._world, choose(self._options.renderer, self._stopping), self._options.width, self._options.height)
 
     def _show(self, studio: Studio) -> None:
         """Frame after frame, in a rhythm that leaves out what it misses: an engine that is late never has to catch up."""
@@ -154,6 +156,7 @@ class Engine:
         began = time.perf_counter()
         self._orders.obey(studio)
         studio.stage.take_over()
+        self.bodies = studio.physics.bodies
         self._clock.advance(studio.physics.step, until)
         drawing = time.perf_counter()
         studio.draw()

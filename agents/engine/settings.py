@@ -26,7 +26,7 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     renderer: Literal["auto", "gl", "software"] = "auto"
     width: Pixels = 640
     height: Pixels = 360
-    hz: Annotated[float, Meta(gt=0, le=1000)] = 60.0
+    hz: Annotated[float, Meta(ge=1, le=1000)] = 60.0
     cameras: str = "main"
     picture_hz: Annotated[float, Meta(gt=0, le=120)] = 10.0
     host: str = "127.0.0.1"

@@ -18,6 +18,8 @@ from msgspec import Struct
 from agents.parts.frames import Quaternion, Vector
 
 MAX_ACTORS = 20_000
+MAIN = "main"
+"""The label of the camera that is always drawn."""
 
 Kind = Literal["StaticMeshActor", "CameraActor", "PointLight", "DirectionalLight", "Actor"]
 
@@ -125,6 +127,11 @@ class World:
         self.moves[actor.name] = transform
         self.moved += 1
 
+    def place_of(self, actor: Actor) -> Transform:
+        """Where an actor was put last, though no frame may have taken that yet: what requests hear, and change a part of."""
+        waiting = self.moves.get(actor.name)  # looked at first: what is not there any more has been taken already
+        return actor.transform if waiting is None else waiting
+
     def look(self, actor: Actor, looks: Looks) -> None:
         """Change what is drawn of an actor, from the next frame on."""
         actor.looks = looks
@@ -146,8 +153,12 @@ class World:
         """The newest move of each actor since the last call."""
         taken = []
         for name in list(self.moves):  # one operation: requests go on adding meanwhile
-            transform, actor = self.moves.pop(name, None), self.actors.get(name)
+            actor = self.actors.get(name)
+            if actor is not None:
+                actor.transform = self.place_of(actor)  # before it is no longer in `moves`: `settle` may have written over it
+            transform = self.moves.pop(name, None)
             if transform is not None and actor is not None:
+                actor.transform = transform
                 taken.append((actor, transform))
         return taken
 
@@ -155,7 +166,6 @@ class World:
         """Physics has moved an actor, unless somebody is about to put it elsewhere."""
         if actor.name not in self.moves:
             actor.transform = transform
-            actor.transform = self.moves.get(actor.name, transform)  # a request may have come between the two lines before
 
     def labelled(self, label: str) -> Actor | None:
         """The first actor of this label."""

@@ -13,12 +13,16 @@ class Unreadable(ValueError):
 def read_bounded(path: Path, limit: int) -> bytes:
     """The whole file. Raises Unreadable; a pipe or a device would keep its reader waiting, and is refused."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise Unreadable(f"{path} is no plain file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise Unreadable(f"{path.name} cannot be read: {error}") from error
+        data = _read(path, limit + 1) if stat.S_ISREG(path.stat().st_mode) else None
+    except (OSError, ValueError) as error:  # the latter: its name is none, for it has a NUL or half a character
+        raise Unreadable(f"{path.name!r} cannot be read: {error}") from error
+    if data is None:
+        raise Unreadable(f"{path} is no plain file")
     if len(data) > limit:
         raise Unreadable(f"{path} has more than the {limit} bytes that are read at most")
     return data
+
+
+def _read(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)

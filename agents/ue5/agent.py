@@ -18,7 +18,7 @@ from agents.ue5.exports.writing import import_writers
 from agents.ue5.measures.gpu import Cards
 from agents.ue5.measures.load import open_cards
 from agents.ue5.moving.outbox import Outbox, filmed, lit, placed
-from agents.ue5.preflight.findings import START, decide
+from agents.ue5.preflight.findings import decide
 from agents.ue5.preflight.looking import look_around
 from agents.ue5.project.writing import write_project
 from agents.ue5.remote.wire import Lost, RemoteError
@@ -117,6 +117,12 @@ class Ue5(Agent):
     @on(engine.SERVING, last=True)
     def hear(self, event: Event[engine.Serving]) -> None:
         self.link.hear(event.data)
+
+    @on(engine.LOADED)
+    async def reread(self, event: Event[engine.Scene]) -> None:
+        """The embedded engine says when its level is another; Unreal does not."""
+        if self.watch is not None and self.watch.session.embedded:
+            await self._using(self.watch.session, self.watch.learn())
 
     @every(seconds=1)
     async def measure(self) -> None:
@@ -220,7 +226,7 @@ class Ue5(Agent):
         return snapshot(watch.session, list(watch.metrics), self.settings.described)
 
     def _miss(self, reason: str) -> None:
-        self._say("waiting", f"no engine ({reason}): start the embedded one by `bus run engine`; or {START}")
+        self._say("waiting", f"no engine ({reason}): `bus call ue5.preflight` says what mends it")
 
     async def _using(self, session: Session, asking: Coroutine[Any, Any, Any]) -> None:  # Any: what it returns is in the watch
         """Ask something of the engine. One that does not answer as it should is of no use any more."""

@@ -20,7 +20,6 @@ from agents.parts.remote_control import ACTORS, Batch, Call, Request
 from bus.client import Client
 from bus.errors import CommandRefused
 from bus.topic import Topic
-from bus.wire import to_event
 from schemas import engine, scene, system, ue5
 
 PATIENCE = 60.0
@@ -94,10 +93,9 @@ def test_a_camera_that_the_bus_moves_sees_something_else(appliance: Appliance) -
 
 def picture(client: Client) -> tuple[engine.Picture, np.ndarray[Any, Any]]:
     """The next one that is published, decoded by OpenCV."""
-    received = next(iter(client.received([engine.PICTURE.name], timeout=PATIENCE)))
-    (jpeg,) = received.attachments
-    said = to_event(received.topic, received.envelope, engine.Picture).data
-    return said, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    event = next(client.events(engine.PICTURE, timeout=PATIENCE))
+    (jpeg,) = event.attachments
+    return event.data, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
 
 
 def taken_at(client: Client, position: scene.Vector) -> tuple[engine.Picture, np.ndarray[Any, Any]] | None:
@@ -169,6 +167,19 @@ def test_a_recording_is_a_video_with_a_pose_for_each_picture_and_its_bytes_are_i
     assert {recorded.video, recorded.poses} == artifacts
     appliance.stop()
     assert appliance.bus("verify").returncode == 0
+
+
+def test_a_recording_survives_the_end_of_the_engine(appliance: Appliance) -> None:
+    client = started(appliance, "engine")
+    client.call(engine.RECORD, engine.Record(camera="main", seconds=600), timeout=PATIENCE)
+    first(client, engine.FRAME, since=None)
+
+    appliance.child("engine").terminate()
+    recorded = first(client, engine.RECORDED)
+
+    video = cv2.VideoCapture(str(appliance.artifacts / recorded.path / "video.avi"))
+    assert (recorded.frames, recorded.reason) == (video.get(cv2.CAP_PROP_FRAME_COUNT), None)
+    assert recorded.frames > 0
 
 
 def test_without_a_renderer_the_agent_stays_and_says_what_is_missing(appliance: Appliance) -> None:

@@ -8,17 +8,18 @@ import random
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
 from conftest import wait_for
 from remote_level import CHAIR, CUBE, Set, part_of, path_of
 from upyrc import upyrc
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
+from agents.engine.agent import END_SECONDS
 from agents.engine.remote import websocket as module
 from agents.engine.remote.server import Addresses, RemoteServer
 from agents.parts.http.door import BadDoor
@@ -193,12 +194,12 @@ def upgrade(served: Addresses, headers: dict[str, str]) -> int:
         return connection.getresponse().status
 
 
-def test_a_page_of_our_own_may_ask_first_whether_it_may_ask(served: Addresses) -> None:
+def test_no_page_from_elsewhere_is_allowed_to_ask(served: Addresses) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", port_of(served.http), timeout=PATIENCE)) as connection:
-        connection.request("OPTIONS", "/remote/object/call", headers={"Origin": served.http})
-        allowed = connection.getresponse()
+        connection.request("OPTIONS", "/remote/object/call", headers={"Origin": "http://evil.example"})
+        refused = connection.getresponse()
 
-    assert (allowed.status, allowed.getheader("Access-Control-Allow-Origin")) == (200, served.http)
+    assert (refused.status, refused.getheader("Access-Control-Allow-Origin")) == (403, None)
 
 
 def test_a_body_must_say_that_it_is_json(served: Addresses) -> None:
@@ -240,6 +241,26 @@ def test_one_connection_more_than_there_may_be_is_refused(served: Addresses, mon
 
     with connect_websocket(served.websocket), pytest.raises(InvalidStatus, match="503"):
         connect_websocket(served.websocket)
+
+
+def test_connections_that_ask_for_nothing_are_bounded_too(stage: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECTIONS", 2)
+
+    with serving(stage) as addresses, ExitStack() as opened:
+        port = port_of(addresses.websocket)
+        silent = [opened.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE)) for _ in range(5)]
+        assert silent[4].recv(1) == b""
+        for connection in silent:
+            connection.close()
+        wait_for(lambda: is_welcome(addresses.websocket), "room for another one")
+
+
+def is_welcome(address: str) -> bool:
+    try:
+        with connect_websocket(address):
+            return True
+    except (InvalidStatus, InvalidMessage, ConnectionClosed, ConnectionError, EOFError):
+        return False
 
 
 def test_a_client_that_reads_nothing_is_cut_and_the_others_go_on(
@@ -291,6 +312,22 @@ def test_stopping_ends_connections_and_frees_the_ports(stage: Set) -> None:
             client.recv(PATIENCE)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port_of(addresses.http)), PATIENCE)
+
+
+def test_neither_a_deaf_client_nor_a_slow_one_keeps_it_from_ending_in_time(stage: Set) -> None:
+    server = RemoteServer(stage.remote, "127.0.0.1", 0, 0)
+    addresses = server.start()
+    asked = long_question(stage)
+    with (
+        connect_websocket(addresses.websocket, max_queue=1, close_timeout=0.1) as deaf,
+        socket.create_connection(("127.0.0.1", port_of(addresses.http)), PATIENCE) as slow,
+    ):
+        for _ in range(25):
+            deaf.send(asked)
+        slow.sendall(b"PUT /remote/object/call HTTP/1.1\r\nHost: %b\r\nContent-Length: 99\r\n\r\n{" % addresses.http[7:].encode())
+        server.stop(END_SECONDS)
+
+        assert not server.is_answering
 
 
 def test_ten_thousand_malformed_requests_over_http_are_each_refused_and_the_engine_goes_on(served: Addresses, stage: Set) -> None:

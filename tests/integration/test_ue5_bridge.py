@@ -185,6 +185,18 @@ def test_an_actor_comes_by_its_label_and_goes_by_it_and_each_call_is_told(tmp_pa
     driving(tmp_path, world, body)
 
 
+def test_another_scene_of_the_embedded_engine_is_known_at_once(tmp_path: Path) -> None:
+    world = furnished()
+
+    async def body(harness: Harness[Ue5]) -> None:
+        world.clear("yard")
+        world.spawn("StaticMeshActor", Transform(), Looks(mesh=CUBE), "gnome")
+        await harness.feed(engine.LOADED, engine.Scene(scene="yard", actors=1, bodies=0))
+        assert (await harness.call(ue5.REMOVE, ue5.Remove(label="gnome"))).label == "gnome"
+
+    driving(tmp_path, world, body)
+
+
 def test_a_class_is_spawned_as_one(tmp_path: Path) -> None:
     world = furnished(0)
 
@@ -203,6 +215,7 @@ def test_a_class_is_spawned_as_one(tmp_path: Path) -> None:
         (ue5.Spawn(label="cube0"), "label_taken"),
         (ue5.Spawn(label="crate", asset="/Game/Not.Here"), "refused_by_engine"),
         (ue5.Remove(label="nobody"), "no_such_actor"),
+        (ue5.Spawn(label="crate", orientation=(1.0, 1.0, 1.0, 1.0)), "bad_pose"),
         (ue5.Screenshot(camera="nobody"), "no_such_actor"),
     ],
 )

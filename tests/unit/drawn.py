@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cache
 
@@ -27,7 +28,7 @@ Pixels = NDArray[np.uint8]
 @cache
 def trouble() -> str | None:
     """Why OpenGL draws nothing on this machine."""
-    return probe(PROBE_SECONDS)
+    return probe(PROBE_SECONDS, threading.Event())
 
 
 def studio(world: World, renderer: Renderer) -> Studio:

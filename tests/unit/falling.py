@@ -7,9 +7,9 @@ import sys
 
 from drawn import spawn_mesh
 
+from agents.engine.basic_shapes import CUBE, CYLINDER, SPHERE
 from agents.engine.render.meshes import Meshes
 from agents.engine.render.physics import Physics
-from agents.engine.render.shapes import CUBE, CYLINDER, SPHERE
 from agents.engine.render.stage import Stage
 from agents.engine.world import Actor, Body, Transform, World
 from agents.parts.frames import rotation_of_rotator

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.engine.clock import Clock, Moment
+from agents.engine.settings import EngineSettings
 from agents.engine.world import World
 
 FOREVER = float("inf")
@@ -79,3 +81,8 @@ def test_steps_that_will_never_be_taken_fail() -> None:
     steps.clock.abandon(RuntimeError("the engine has stopped"))
     with pytest.raises(RuntimeError, match="has stopped"):
         done.result(0)
+
+
+def test_an_engine_has_a_frame_a_second_at_least_or_one_frame_would_owe_steps_without_end() -> None:
+    with pytest.raises(msgspec.ValidationError, match="hz"):
+        msgspec.convert({"hz": 0.5}, EngineSettings)

@@ -10,7 +10,7 @@ import pytest
 from drawn import spawn_mesh
 from falling import Fall, digest
 
-from agents.engine.render.shapes import CONE, CUBE, CYLINDER, PLANE, SPHERE
+from agents.engine.basic_shapes import CONE, CUBE, CYLINDER, PLANE, SPHERE
 from agents.engine.world import Body, Transform
 from agents.parts.frames import rotation_of_rotator
 

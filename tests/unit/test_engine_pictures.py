@@ -6,6 +6,7 @@ from contextlib import closing
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from drawn import HEIGHT, RENDERERS, WIDTH, corners, edges, frame, projected, reddish, spawn_camera, spawn_mesh, studio
 from numpy.typing import NDArray
@@ -162,3 +163,36 @@ def test_without_a_main_camera_the_origin_is_seen_from_behind() -> None:
     left, right, top, bottom = edges(reddish(picture))
     assert abs((left + right) / 2 - WIDTH / 2) < 2
     assert top < HEIGHT / 2 + 20 < bottom + 40
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_a_screenshot_is_the_same_whatever_size_was_taken_before(renderer: Renderer) -> None:
+    world = World()
+    spawn_mesh(world, Transform())
+    spawn_camera(world, Transform((-400.0, 0.0, 0.0)))
+    with closing(studio(world, renderer)) as drawing:
+        live = frame(drawing)
+        first = drawing.screenshot("main", WIDTH, HEIGHT)
+        drawing.screenshot("main", 3 * WIDTH, 2 * HEIGHT)
+        drawing.screenshot("main", WIDTH // 2, HEIGHT)
+        last = drawing.screenshot("main", WIDTH, HEIGHT)
+        live_again = frame(drawing)
+
+    assert first == last
+    assert np.array_equal(live, live_again)
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_twenty_screenshots_take_no_more_memory_than_two(renderer: Renderer) -> None:
+    world = World()
+    spawn_mesh(world, Transform())
+    with closing(studio(world, renderer)) as drawing:
+        drawing.stage.take_over()
+        sizes = [(640, 360), (600, 400)]
+        for width, height in sizes:
+            drawing.screenshot(None, width, height)
+        before = psutil.Process().memory_info().rss
+        for width, height in sizes * 9:
+            drawing.screenshot(None, width, height)
+
+    assert psutil.Process().memory_info().rss - before < 48 << 20  # three canvases of this size

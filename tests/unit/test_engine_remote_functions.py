@@ -168,7 +168,7 @@ def test_a_screenshot_is_left_to_the_engine_with_camera_size_and_place(stage: Se
     stage.call(AUTOMATION, "TakeHighResScreenshot", ResX=640, ResY=360, Filename="day/one", Camera=path_of(stage.camera))
     stage.call(AUTOMATION, "TakeHighResScreenshot", ResX=64, ResY=32, Filename=str(tmp_path / "two.jpg"))
 
-    assert stage.renderer.shots == [("main", 640, 360, tmp_path / "day/one.png"), (None, 64, 32, tmp_path / "two.jpg")]
+    assert stage.renderer.shots == [("main", 640, 360, tmp_path / "day/one.png"), (None, 64, 32, tmp_path / "two.jpg.png")]
 
 
 @pytest.mark.parametrize("name", ["../out.png", "/etc/out.png", "day/../../out.png", "link/out.png", "nul\0.png", "", "x" * 2000])

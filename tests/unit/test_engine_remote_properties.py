@@ -4,6 +4,7 @@ import pytest
 from remote_level import CHAIR, CUBE, Set, part_of, path_of, refusal, value
 
 from agents.engine.remote.paths import LEVEL_PATH
+from agents.engine.world import Transform
 
 
 @pytest.fixture
@@ -31,6 +32,30 @@ def test_what_a_write_leaves_out_stays_as_it_is(stage: Set) -> None:
 
     assert stage.cube.transform.position == (100.0, 7.0, 50.0)
     assert len(stage.world.take_moves()) == 1
+
+
+def test_of_several_properties_all_are_written_or_none(stage: Set) -> None:
+    cube = part_of(stage.cube, "StaticMeshComponent0")
+    told = {"RelativeLocation": {"X": 5}, "RelativeScale3D": {"X": 2}}
+
+    for wrong in ({"Nope": 1}, {"StaticMesh": 7}):
+        spoilt = stage.ask("object/property", objectPath=cube, access="WRITE_ACCESS", propertyValue=told | wrong)
+        assert (spoilt.code, stage.world.moves) == (400, {})
+    whole = stage.ask("object/property", objectPath=cube, access="WRITE_ACCESS", propertyValue=told)
+
+    assert whole.code == 200
+    assert (stage.cube.transform.position, stage.cube.transform.scale) == ((5.0, 0.0, 50.0), (2.0, 1.0, 1.0))
+
+
+def test_a_part_of_a_place_is_written_into_the_move_that_waits(stage: Set) -> None:
+    cube = part_of(stage.cube, "StaticMeshComponent0")
+    stage.write(cube, "RelativeLocation", {"X": 999})
+    stage.cube.transform = Transform()  # as physics may leave it that was about to write
+
+    stage.write(cube, "RelativeScale3D", {"X": 2})
+
+    ((_, taken),) = stage.world.take_moves()
+    assert (taken.position, taken.scale) == ((999.0, 0.0, 50.0), (2.0, 1.0, 1.0))
 
 
 def test_a_rotation_is_written_in_degrees(stage: Set) -> None:

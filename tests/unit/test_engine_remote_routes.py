@@ -282,3 +282,10 @@ def test_whatever_message_is_sent_is_answered_with_json(sent: bytes) -> None:
 
     assert answer is not None
     assert 400 <= msgspec.json.decode(answer)["ResponseCode"] < 500
+
+
+@pytest.mark.parametrize("name", ["PackageNames", "ClassNames", "PackagePaths", "RecursiveClassesExclusionSet"])
+def test_a_search_compares_with_a_hundred_names_at_most(stage: Set, name: str) -> None:
+    assert stage.ask("search/assets", Filter={name: ["/Game"] * 100}).code == 200
+
+    assert stage.ask("search/assets", Filter={name: ["/Game"] * 101}).code == 400

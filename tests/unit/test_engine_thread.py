@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -24,11 +25,12 @@ from agents.engine.render.pipes import NoRenderer
 from agents.engine.render.studio import NoSuchCamera
 from agents.engine.reports import Options
 from agents.engine.scenes.loading import default
-from agents.engine.world import World
+from agents.engine.world import Transform, World
 from agents.parts.frames import from_unreal
 from schemas.engine import Frame, Picture, Renderer
 
 PATIENCE = 60.0
+VideoWriter = cv2.VideoWriter
 BODIES = 20
 OPTIONS = Options(width=160, height=90, cameras=("main", "desk", "absent"), picture_hz=20.0)
 
@@ -98,6 +100,17 @@ def test_another_scene_begins_at_time_zero_without_the_actors_of_the_first(runni
     assert running.world.time == 0.0
 
 
+def test_a_scene_that_is_loaded_again_goes_on_as_before_to_the_last_bit(running: Running) -> None:
+    running.engine.step(1).result(PATIENCE)
+
+    def after_six_seconds() -> dict[str, Transform]:
+        running.engine.load(default(BODIES)).result(PATIENCE)
+        running.engine.step(360).result(PATIENCE)
+        return {actor.label: actor.transform for actor in running.world.actors.values()}
+
+    assert after_six_seconds() == after_six_seconds() == after_six_seconds()
+
+
 def test_a_screenshot_is_a_png_of_the_size_that_was_asked_for(running: Running) -> None:
     picture = cv2.imdecode(np.frombuffer(running.engine.screenshot("desk", 200, 100).result(PATIENCE), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (100, 200, 3)
@@ -160,6 +173,42 @@ def test_a_recording_into_a_folder_that_is_not_there_fails_and_the_engine_goes_o
     assert running.engine.screenshot("main", 10, 10).result(PATIENCE)
 
 
+class Tired:
+    """Writes as to a disk that is full after three pictures: it says nothing. (OpenCV's own class bears no subclass.)"""
+
+    def __init__(self, *arguments: Any) -> None:  # Any: what OpenCV takes
+        self.writer, self.written = VideoWriter(*arguments), 0
+        self.isOpened, self.release = self.writer.isOpened, self.writer.release
+
+    def write(self, image: cv2.typing.MatLike) -> None:
+        self.written += 1
+        if self.written <= 3:
+            self.writer.write(image)
+
+
+class Broken(Tired):
+    def write(self, image: cv2.typing.MatLike) -> None:
+        raise OSError("the disk has gone")
+
+
+def test_a_recording_that_the_disk_did_not_take_whole_fails(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoWriter", Tired)
+
+    with pytest.raises(OSError, match=r"15 pictures were written to .*, and its index has 3: is the disk full\?"):
+        running.engine.record("desk", 0.5, tmp_path).result(PATIENCE)
+
+
+def test_after_a_recording_that_broke_another_one_can_be_made(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "VideoWriter", Broken)
+        with pytest.raises(OSError, match="the disk has gone"):
+            running.engine.record("desk", 600, tmp_path).result(PATIENCE)
+    running.engine.screenshot("main", 10, 10).result(PATIENCE)  # and so there was another frame
+    running.engine.screenshot("main", 10, 10).result(PATIENCE)
+
+    assert running.engine.record("desk", 0.1, tmp_path).result(PATIENCE).frames == 3
+
+
 def test_what_is_asked_of_an_engine_that_has_stopped_fails(running: Running) -> None:
     steps = running.engine.step(100_000)
     running.engine.screenshot("main", 10, 10).result(PATIENCE)  # and so the steps have begun
@@ -185,7 +234,7 @@ def test_threads_switch_often_only_while_it_runs() -> None:
 
 
 def test_an_engine_without_a_renderer_says_so_to_who_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(wanted: str) -> None:
+    def refused(wanted: str, stopping: threading.Event) -> None:
         raise NoRenderer("nothing draws")
 
     monkeypatch.setattr(engine_module, "choose", refused)
@@ -196,7 +245,7 @@ def test_an_engine_without_a_renderer_says_so_to_who_starts_it(monkeypatch: pyte
 
 def test_an_engine_whose_driver_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     hung = threading.Event()
-    monkeypatch.setattr(engine_module, "choose", lambda wanted: hung.wait(PATIENCE))
+    monkeypatch.setattr(engine_module, "choose", lambda wanted, stopping: hung.wait(PATIENCE))
     engine = Engine(World(), OPTIONS, print, print, lambda error: None)
     with pytest.raises(NoRenderer, match=r"the engine drew nothing in 0\.01 s"):
         engine.start(0.01)

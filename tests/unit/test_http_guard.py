@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agents.parts.http import guard
 from agents.parts.http.asgi import Message, Receive, Scope, Send
-from agents.parts.http.gate import Gate
+from agents.parts.http.gate import Gate, Proof
 from agents.parts.http.guard import Guard
 from agents.parts.http.presence import ClientLeft, while_present
 
@@ -101,6 +101,13 @@ def test_a_token_is_asked_for() -> None:
 
     assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
     assert ask(guarded, headers=(("Host", HOST), ("Authorization", "Bearer 0123456789abcdef"))).status == 200
+
+
+def test_who_lacks_another_proof_is_told_that_one() -> None:
+    proof = Proof("passphrase", b"passphrase", "", "Passphrase: YOURS")
+    guarded = Guard(echo, Gate(address=GATE.address, port=8000, token="0123456789abcdef", proof=proof), error)
+
+    assert ask(guarded).headers["www-authenticate"] == "Passphrase"
 
 
 def test_a_failure_is_answered_without_its_words() -> None:

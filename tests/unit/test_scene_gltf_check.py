@@ -11,7 +11,7 @@ from gltf_samples import BINARY, Json, data_uri, sample, with_uri, write
 
 from agents.engine.scenes.errors import BadScene
 from agents.engine.scenes.gltf_check import checked
-from agents.engine.scenes.loading import read_scene
+from agents.engine.scenes.loading import find_scene, read_scene
 
 Change = Callable[[Json], Any]
 
@@ -217,3 +217,26 @@ def test_what_is_no_gltf_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_scene_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(BadScene, match=r"'scene.fbx' is no scene: scenes are in .json, .gltf and .glb files"):
         read_scene(tmp_path / "scene.fbx")
+
+
+@pytest.mark.parametrize("path", ["a\0.json", "a\0.gltf", "\udcff.glb", "~nosuchuser/x.glb", "a" * 5000 + ".gltf"])
+def test_a_path_that_is_none_is_refused(path: str) -> None:
+    with pytest.raises(BadScene):
+        find_scene(path, 0)
+
+
+@pytest.mark.parametrize("name", ["loop.gltf", "loop.json"])
+def test_a_link_to_itself_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to(name)
+
+    with pytest.raises(BadScene, match="loop"):
+        read_scene(tmp_path / name)
+
+
+@pytest.mark.parametrize("uri", ["//[", "http://[", "x:y.bin", "c:/a.bin"])
+def test_an_address_that_is_no_file_is_refused(tmp_path: Path, uri: str) -> None:
+    path = tmp_path / "s.gltf"
+    path.write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"byteLength": 4, "uri": uri}]}))
+
+    with pytest.raises(BadScene, match=r"/buffers/0/uri: .* is no data: URI and no file"):
+        read_scene(path)

@@ -11,8 +11,10 @@ import trimesh
 from gltf_samples import BINARY, glb, sample, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from panda3d.core import NodePath
 
-from agents.engine.render.gltf_meshes import load_meshes
+from agents.engine.render import textures
+from agents.engine.render.gltf_meshes import load_meshes as loaded_meshes
 from agents.engine.render.textures import MAX_EDGE, MAX_PIXELS, fitting
 from agents.engine.scenes.description import Mesh
 from agents.engine.scenes.errors import BadScene
@@ -26,6 +28,10 @@ ODD = st.one_of(
         [-1, 0, 1, 2, 3, 4, 5, 255, 5126, 2**31, 2**63, 10**30, 0.5, -1e300, "", "POSITION", "VEC3", "data:,", [], {}, [0], [1e38] * 3]
     ),
 )
+
+
+def load_meshes(path: Path) -> dict[str, NodePath]:
+    return loaded_meshes(read_scene(path).drawable)
 
 
 def named(path: Path) -> set[str]:
@@ -151,6 +157,21 @@ def test_a_jpeg_and_16_bits_fit_too() -> None:
 def test_a_bad_picture_is_refused_before_it_is_decoded_or_by_its_decoder(data: bytes) -> None:
     with pytest.raises(BadScene, match="/images/0"):
         fitting(data, "/images/0")
+
+
+@pytest.mark.parametrize("alone", [b"\xff\x01", b"\xff\xd0", b"\xff\xd7", b"\xff\0"])
+def test_a_jpeg_cannot_hide_its_size_where_only_a_decoder_looks(alone: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg: bytes = cv2.imencode(".jpg", np.zeros((9, 17), np.uint8))[1].tobytes()
+    small = b"\xff\xc0\0\x11\x08\0\x01\0\x01"
+    segment = b"\xff\xe5\xff\xff"  # as long as it says; taken for what follows `alone`, it would end elsewhere
+    inside = bytearray(0xFFFF - 2)
+    inside[0xFFE5 - 4 : 0xFFE5 - 4 + len(small)] = small
+    hidden = jpeg[:2] + alone + segment + bytes(inside) + jpeg[2:]
+
+    assert cv2.imdecode(np.frombuffer(hidden, np.uint8), cv2.IMREAD_UNCHANGED).shape == (9, 17)
+    monkeypatch.setattr(textures, "MAX_PIXELS", 100)
+    with pytest.raises(BadScene, match="17 x 9"):
+        fitting(hidden, "")
 
 
 @settings(max_examples=300, deadline=None)

@@ -53,13 +53,13 @@ def test_every_mesh_stands_where_trimesh_puts_it(tmp_path: Path) -> None:
         np.testing.assert_allclose(matrix_of(place), scene.graph.get(f"node {number}")[0], atol=1e-6)
 
 
-def test_meshes_stand_still_in_their_own_colours(tmp_path: Path) -> None:
+def test_meshes_are_no_bodies_and_have_their_own_colours(tmp_path: Path) -> None:
     trimesh_scene(tmp_path / "s.glb")
     world = World()
     read_scene(tmp_path / "s.glb").populate(world)
 
     solids = [actor for actor in world.actors.values() if actor.kind == "StaticMeshActor"]
-    assert [actor.looks.body and actor.looks.body.mass for actor in solids] == [0, 0]
+    assert [actor.looks.body for actor in solids] == [None, None]
     assert {actor.looks.colour for actor in solids} == {(1, 1, 1, 1)}
 
 

@@ -54,8 +54,10 @@ def test_a_bridge_without_engine_waits_and_says_how_to_get_one(tmp_path: Path) -
     async def body(harness: Harness[Ue5]) -> None:
         state, reason = harness.bus.states[-1]
         assert state == "waiting"
-        assert "bus run engine" in (reason or "")
-        assert "WebControl.StartServer" in (reason or "")
+        assert "bus call ue5.preflight" in (reason or "")
+        (reachable,) = (await harness.call(ue5.PREFLIGHT, Nothing())).findings
+        assert "bus run engine" in (reachable.mend or "")
+        assert "WebControl.StartServer" in (reachable.mend or "")
         status = await harness.call(ue5.STATUS, Nothing())
         assert (status.connected, status.reason) == (None, reason)
 

@@ -94,6 +94,26 @@ def test_physics_does_not_override_a_move_that_no_frame_has_taken() -> None:
     assert actor.transform == at(3.0)
 
 
+def test_a_move_is_not_lost_that_comes_while_physics_writes_another_place() -> None:
+    world = World()
+    actor = a_cube(world)
+
+    class Late(dict[str, Transform]):
+        """A request comes just after physics has seen that none waits."""
+
+        def __contains__(self, name: object) -> bool:
+            there = super().__contains__(name)
+            world.move(actor, at(1.0))
+            return there
+
+    world.moves = Late()
+    world.settle(actor, at(2.0))
+
+    assert world.place_of(actor) == at(1.0)
+    world.take_moves()
+    assert world.place_of(actor) == actor.transform == at(1.0)
+
+
 @pytest.mark.usefixtures("crowded")
 def test_a_full_level_says_so_and_has_room_again_when_an_actor_went() -> None:
     world = World()

@@ -6,31 +6,25 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from agents.engine import basic_shapes
 from agents.engine.remote.context import Context
 from agents.engine.world import Box
-from agents.parts.remote_control import SHAPES
 
 MESH_CLASS = "/Script/Engine.StaticMesh"
-_METRE: Box = ((0.0, 0.0, 0.0), (50.0, 50.0, 50.0))
-_FLAT: Box = ((0.0, 0.0, 0.0), (50.0, 50.0, 0.0))
-BASIC_SHAPES: dict[str, Box] = {
-    f"{SHAPES}/Cube.Cube": _METRE,
-    f"{SHAPES}/Sphere.Sphere": _METRE,
-    f"{SHAPES}/Cylinder.Cylinder": _METRE,
-    f"{SHAPES}/Cone.Cone": _METRE,
-    f"{SHAPES}/Plane.Plane": _FLAT,
-}
 SEARCH_LIMIT = 100
 """Assets in an answer, where a client does not say how many."""
+
+_Names = Annotated[list[str], Meta(max_length=100)]
+"""Each is compared with each asset."""
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True):
     """Empty: everything. Here all assets are of one class, which has no other classes below it."""
 
-    PackageNames: list[str] = []
-    ClassNames: list[str] = []
-    PackagePaths: list[str] = []
-    RecursiveClassesExclusionSet: list[str] = []
+    PackageNames: _Names = []
+    ClassNames: _Names = []
+    PackagePaths: _Names = []
+    RecursiveClassesExclusionSet: _Names = []
     RecursivePaths: bool = False
     RecursiveClasses: bool = False
 
@@ -56,7 +50,7 @@ class Assets(Struct, frozen=True):
 
 def mesh_box(context: Context, path: str) -> Box | None:
     """None: there is no such mesh."""
-    return BASIC_SHAPES.get(path) or context.renderer.bounds(path)
+    return basic_shapes.BOXES.get(path) or context.backend.bounds(path)
 
 
 def search(context: Context, asked: Search) -> Assets:
@@ -66,7 +60,7 @@ def search(context: Context, asked: Search) -> Assets:
 
 def _meshes(context: Context) -> list[str]:
     shown = {actor.looks.mesh for actor in list(context.world.actors.values())}  # one operation: a scene may be loaded meanwhile
-    return [*BASIC_SHAPES, *sorted(path for path in shown if path is not None and path not in BASIC_SHAPES)]
+    return [*basic_shapes.BOXES, *sorted(path for path in shown if path is not None and path not in basic_shapes.BOXES)]
 
 
 def _matches(path: str, asked: Search) -> bool:

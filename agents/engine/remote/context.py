@@ -13,7 +13,7 @@ class NoShot(ValueError):
     """No picture can be taken now; the message says why."""
 
 
-class Renderer(Protocol):
+class Backend(Protocol):
     """The engine, as far as requests need it. They come from another thread than its own, and nothing here waits for a frame."""
 
     @property
@@ -35,5 +35,5 @@ class Context:
     """A world, who draws it, and the folder below which pictures may be written."""
 
     world: World
-    renderer: Renderer
+    backend: Backend
     shots: Path

@@ -12,7 +12,7 @@ _AXES: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 
 
 def world_box(context: Context, actor: Actor) -> tuple[Vector, Vector]:
     """Its centre, and half its size, in centimetres. An actor without a mesh has no size."""
-    place, mesh = actor.transform, actor.looks.mesh
+    place, mesh = context.world.place_of(actor), actor.looks.mesh
     box = None if mesh is None else mesh_box(context, mesh)
     if box is None:
         return place.position, (0.0, 0.0, 0.0)

@@ -9,12 +9,6 @@ from agents.parts.http.gate import Gate
 from agents.parts.http.guard import Guard
 
 JSON = b"application/json"
-PREFLIGHT = (
-    (b"access-control-allow-methods", b"PUT, POST, GET, OPTIONS"),
-    (b"access-control-allow-headers", b"content-type, passphrase"),
-    (b"access-control-max-age", b"600"),
-)
-"""What a page of our own origin is allowed; the gate lets no other one ask."""
 
 
 def application(remote: Remote, gate: Gate) -> App:
@@ -30,7 +24,7 @@ class Http:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive())["body"]
         answer = self._answer(scope, body)
-        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer.body)), *_preflight(scope)]
+        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer.body))]
         await send({"type": "http.response.start", "status": answer.code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -43,11 +37,3 @@ class Http:
 def _is_json(scope: Scope) -> bool:
     kinds = [value for name, value in scope["headers"] if name == b"content-type"]
     return len(kinds) == 1 and kinds[0].partition(b";")[0].strip().lower() == JSON
-
-
-def _preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """The headers of https://fetch.spec.whatwg.org/#cors-preflight-fetch, for who asks by OPTIONS."""
-    if scope["method"] != "OPTIONS":
-        return []
-    origins = [(b"access-control-allow-origin", value) for name, value in scope["headers"] if name == b"origin"]
-    return [*origins, *PREFLIGHT]

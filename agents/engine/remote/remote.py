@@ -117,9 +117,10 @@ class Remote:
         return Answer(200, msgspec.json.encode({each.name: each.get(self._context, found.it) for each in wanted}))
 
     def _set(self, found: Found, asked: PropertyAccess) -> Answer:
-        """Unreal answers a write with nothing."""
-        for name, value in _values(asked).items():
-            found.kind.property(name, found.path).write(self._context, found.it, value)
+        """All of it or nothing. Unreal answers a write with nothing."""
+        values = _values(asked).items()
+        for write in [found.kind.property(name, found.path).writing(self._context, found.it, value) for name, value in values]:
+            write()
         return Answer(200)
 
     def _describe(self, body: Body) -> Answer:

@@ -47,6 +47,11 @@ class RemoteServer:
         self._opened.result(START_SECONDS)
         return Addresses(http=http.url, websocket=f"ws://{websocket.gate.authority}")
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether its thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self, timeout: float) -> None:
         """Take no more requests, and wait at most so many seconds for the thread's end."""
         if self._thread is None or self._opened.exception(timeout) is not None:
@@ -82,5 +87,4 @@ class RemoteServer:
         await sockets.open()
         self._opened.set_result((asyncio.get_running_loop(), ending))
         await ending.wait()
-        await sockets.close()
-        await serving.close()
+        await asyncio.gather(sockets.close(), serving.close())

@@ -56,15 +56,16 @@ class Property(Generic[T, V]):
     def writable(self) -> bool:
         return self._set is not None
 
-    def write(self, context: Context, it: T, value: Raw) -> None:
-        """What `value` leaves out of a struct stays as it is. Raises Refused."""
-        if self._set is None:
+    def writing(self, context: Context, it: T, value: Raw) -> Callable[[], None]:
+        """What writes `value`, which is read already. What that leaves out of a struct stays as it is. Raises Refused."""
+        set_ = self._set
+        if set_ is None:
             raise Refused(f"Object property: {self.name} is read-only.")
         try:
             told = self._reader.read_over(value, self.get(context, it))
         except Unreadable as error:
             raise Refused(f"Unable to deserialize the value of property: {self.name}. {error}") from None
-        self._set(context, it, told)
+        return lambda: set_(context, it, told)
 
 
 AnyFunction = Function[T, Any]  # Any: each has parameters of its own

@@ -19,6 +19,7 @@ from picows import (
 )
 
 from agents.engine.remote.answer import error_body
+from agents.engine.remote.crowd import Bounded
 from agents.engine.remote.messages import answer_message
 from agents.engine.remote.remote import Remote
 from agents.parts.http.asgi import Scope
@@ -28,6 +29,7 @@ from agents.parts.http.serving import Lines
 from agents.parts.remote_control import BODY_LIMIT
 
 CONNECTIONS = 64
+"""At once: one more is answered with 503, and connections beyond twice as many are cut, whether they ask for anything or not."""
 HANDSHAKE_SECONDS, IDLE_SECONDS, PONG_SECONDS = 5.0, 20.0, 20.0
 """How long a client may take to ask for a WebSocket, be silent before it is pinged, and leave that unanswered."""
 READ_SECONDS = 20.0
@@ -53,7 +55,7 @@ class WebSockets:
         """Answer from now on, in this event loop."""
         self._server = await ws_create_server(
             self._welcome,
-            sock=self._door.socket,
+            sock=Bounded(self._door.socket, 2 * CONNECTIONS),
             websocket_handshake_timeout=HANDSHAKE_SECONDS,
             enable_auto_ping=True,
             auto_ping_idle_timeout=IDLE_SECONDS,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 from numpy.typing import NDArray
 from panda3d.core import FrameBufferProperties, GraphicsEngine, GraphicsPipe, NodePath, WindowProperties
@@ -18,21 +15,39 @@ Pixels = NDArray[np.uint8]
 BACKGROUND = (0.30, 0.34, 0.40, 1.0)
 
 
+_FLAGS = GraphicsPipe.BF_refuse_window | GraphicsPipe.BF_resizeable
+
+
 class Canvas:
-    """`width` x `height` pixels that Panda3D draws into, each time that the engine draws. Raises NoRenderer."""
+    """`width` x `height` pixels that Panda3D draws into when it is told to. Raises NoRenderer.
+
+    For what changes its size, change a canvas's: Panda3D's rasterizer never gives back the memory of one that is closed.
+    """
 
     def __init__(self, engine: GraphicsEngine, pipe: GraphicsPipe, width: int, height: int) -> None:
         self._engine = engine
         self.width, self.height = width, height
-        self._buffer = engine.make_output(pipe, "canvas", 0, _depths(), WindowProperties.size(width, height), GraphicsPipe.BF_refuse_window)
+        self._buffer = engine.make_output(pipe, "canvas", 0, _depths(), WindowProperties.size(width, height), _FLAGS)
         if not self._buffer:
             raise NoRenderer(f"{pipe.get_interface_name()} opens no buffer of {width}x{height} pixels")
         self._buffer.set_clear_color(BACKGROUND)
+        self._buffer.set_active(False)
         self._region = self._buffer.make_display_region()
 
     def show(self, camera: NodePath) -> None:
         """Draw what this camera sees from now on."""
         self._region.set_camera(camera)
+
+    def resize(self, width: int, height: int) -> None:
+        """From the next drawing on."""
+        self.width, self.height = width, height
+        self._buffer.set_size(width, height)
+
+    def draw(self) -> None:
+        """Draw now, and nothing in other canvases."""
+        self._buffer.set_active(True)
+        self._engine.render_frame()
+        self._buffer.set_active(False)
 
     def pixels(self) -> Pixels:
         """What was drawn last."""
@@ -43,18 +58,6 @@ class Canvas:
         """What OpenGL calls itself; Panda3D's rasterizer is its own."""
         name: str = self._buffer.get_gsg().get_driver_renderer()
         return name or f"{PIPES[renderer][1]} of Panda3D {VERSION}"
-
-    @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Draw nothing in here meanwhile."""
-        self._buffer.set_active(False)
-        try:
-            yield
-        finally:
-            self._buffer.set_active(True)
-
-    def close(self) -> None:
-        self._engine.remove_window(self._buffer)
 
 
 def _depths() -> FrameBufferProperties:

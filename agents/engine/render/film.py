@@ -6,6 +6,7 @@ import queue
 import threading
 from concurrent.futures import Future
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import msgspec
@@ -55,7 +56,12 @@ class Film:
         threading.Thread(target=self._work, args=(studio.size,), name="film", daemon=True).start()
 
     def roll(self, studio: Studio, time: float) -> bool:
-        """Take the picture of this frame if it is one that the video has. False: this was the last one, or the camera has gone."""
+        """Take the picture of this frame if it is one that the video has. False: no other one will be taken.
+
+        This was the last one, the camera has gone, or nothing can be written.
+        """
+        if self._files.done():
+            return False
         self._due += self._share
         if self._due < 1:
             return True
@@ -87,14 +93,29 @@ class Film:
     def _write(self, size: tuple[int, int]) -> RecordedFiles:
         """Write what is taken, until the end. Raises OSError."""
         video, poses = self._folder / VIDEO, self._folder / POSES
-        frames = 0
         writer = cv2.VideoWriter(str(video), _CODEC, self._rate, size)
         if not writer.isOpened():
             raise OSError(f"OpenCV writes no video to {video}: is its folder there, and may we write into it?")
-        with poses.open("wb") as lines:
-            for pixels, pose in iter(self._waiting.get, None):
-                writer.write(pixels)
-                lines.write(msgspec.json.encode(pose) + b"\n")
-                frames += 1
-        writer.release()
+        try:
+            with poses.open("wb") as lines:
+                frames = self._write_all(writer, lines)
+        finally:
+            writer.release()
+        _check(video, frames)
         return RecordedFiles(video=video, poses=poses, frames=frames)
+
+    def _write_all(self, writer: cv2.VideoWriter, lines: BinaryIO) -> int:
+        """Returns how many pictures there were."""
+        frames = 0
+        for pixels, pose in iter(self._waiting.get, None):
+            writer.write(pixels)
+            lines.write(msgspec.json.encode(pose) + b"\n")
+            frames += 1
+        return frames
+
+
+def _check(video: Path, frames: int) -> None:
+    """OpenCV's writer keeps silent about a disk that takes nothing more. Raises OSError."""
+    there = int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT))
+    if there != frames:
+        raise OSError(f"{frames} pictures were written to {video}, and its index has {there}: is the disk full?")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import structlog
 from panda3d.core import NodePath
 
+from agents.engine.basic_shapes import CUBE
 from agents.engine.render.charuco import board_mesh
-from agents.engine.render.shapes import BASIC, CUBE
+from agents.engine.render.shapes import BASIC
 from agents.engine.scenes.default import BOARD
 from agents.engine.world import Box
 from agents.parts.frames import Vector, panda_to_unreal
@@ -44,8 +45,8 @@ class Meshes:
 
     @property
     def boxes(self) -> dict[str, Box]:
-        """Of each mesh, in Unreal's frame."""
-        return {path: _box(mesh) for path, mesh in (self._own | self._added).items()}
+        """Of each mesh that is no basic shape, in Unreal's frame."""
+        return {path: _box(mesh) for path, mesh in (self._own | self._added).items() if path not in BASIC}
 
     def find(self, path: str) -> Mesh:
         found = self._own.get(path) or self._added.get(path)

@@ -14,8 +14,8 @@ from panda3d.bullet import (
 )
 from panda3d.core import TransformState, Vec3
 
+from agents.engine.basic_shapes import CONE, CYLINDER, SPHERE
 from agents.engine.render.meshes import Mesh
-from agents.engine.render.shapes import CONE, CYLINDER, SPHERE
 from agents.engine.world import Actor, Body, Transform, World
 from agents.parts.frames import Vector, panda_to_unreal, rotation_panda_to_unreal, scale_unreal_to_panda
 
@@ -34,11 +34,15 @@ class Physics:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._dynamic: dict[str, tuple[Actor, BulletRigidBodyNode]] = {}
+        self.bodies = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was, once all bodies are removed: Bullet computes by the order in which bodies met before."""
         self._bullet = BulletWorld()
         self._bullet.set_gravity(Vec3(0, 0, -GRAVITY))
-        self._dynamic: dict[str, tuple[Actor, BulletRigidBodyNode]] = {}
         self._rouse = False
-        self.bodies = 0
         self.awake = 0
 
     def add(self, actor: Actor, body: Body, mesh: Mesh, scale: Vector) -> BulletRigidBodyNode:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
@@ -17,8 +20,10 @@ PIPES: dict[Renderer, tuple[str, str]] = {
 }
 """The pipe of each renderer, and the module of Panda3D that has it."""
 PROBE = "agents.engine.render.probe"
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 20
 """What OpenGL may take to show that it works: a driver that hangs takes for ever."""
+POLL_SECONDS = 0.1
+"""Between two looks whether the probe is still wanted."""
 LAST_WORDS = 300
 """Characters of a failed probe that are repeated."""
 # Panda3D's display modules complain of the screens and cards that they do not find, which is why they were chosen.
@@ -40,11 +45,16 @@ class Choice(Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-def choose(wanted: Wanted, timeout: float = PROBE_SECONDS) -> Choice:
-    """Take OpenGL if a process of its own has shown within `timeout` seconds that it works here. Raises NoRenderer."""
+def choose(wanted: Wanted, stopping: threading.Event, timeout: float = PROBE_SECONDS) -> Choice:
+    """Take OpenGL if a process of its own has shown within `timeout` seconds that it works here.
+
+    Raises NoRenderer, also where `stopping` is set meanwhile.
+    """
     if wanted == "software":
         return Choice(renderer="software", note="the settings ask for the software renderer")
-    trouble = probe(timeout)
+    trouble = probe(timeout, stopping)
+    if stopping.is_set():
+        raise NoRenderer("the engine is to stop")
     if trouble is None:
         return Choice(renderer="gl")
     if wanted == "gl":
@@ -52,17 +62,26 @@ def choose(wanted: Wanted, timeout: float = PROBE_SECONDS) -> Choice:
     return Choice(renderer="software", note=trouble)
 
 
-def probe(timeout: float) -> str | None:
-    """Why OpenGL cannot be used; None: it can. A driver may crash or hang, so another process tries it first."""
-    try:
-        command = [sys.executable, "-m", PROBE]
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
+def probe(timeout: float, stopping: threading.Event) -> str | None:
+    """Why OpenGL cannot be used; None: it can. A driver may crash or hang, so another process tries it first, until `stopping` is set."""
+    command = [sys.executable, "-m", PROBE]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        said = _await_end(process, time.monotonic() + timeout, stopping)
+    if said is None:
         return f"OpenGL drew nothing in {timeout:g} s"
-    if done.returncode == 0:
+    if process.returncode == 0:
         return None
-    lines = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-    return f"OpenGL's trial ended with {done.returncode}: {lines[-1][:LAST_WORDS]}"
+    lines = said.strip().splitlines() or ["no word"]
+    return f"OpenGL's trial ended with {process.returncode}: {lines[-1][:LAST_WORDS]}"
+
+
+def _await_end(process: subprocess.Popen[str], until: float, stopping: threading.Event) -> str | None:
+    """What a process has said when it ends by itself. None: it was killed at the monotonic time `until`, or told to stop before."""
+    while time.monotonic() < until and not stopping.is_set():
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=POLL_SECONDS)[0]
+    process.kill()
+    return None
 
 
 def open_pipe(renderer: Renderer) -> GraphicsPipe:

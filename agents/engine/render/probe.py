@@ -7,12 +7,13 @@ prints the driver's name and ends with 0 if a picture that it draws has the colo
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from panda3d.core import GraphicsEngine
 
 from agents.engine.render.canvas import BACKGROUND, Canvas
-from agents.engine.render.pipes import NoRenderer, open_pipe
+from agents.engine.render.pipes import PROBE_SECONDS, NoRenderer, open_pipe
 
 SIDE = 16
 """Pixels of the picture's edges."""
@@ -22,9 +23,8 @@ TOLERANCE = 2
 
 def try_opengl() -> str:
     """The driver's name. Raises NoRenderer."""
-    engine = GraphicsEngine()
-    canvas = Canvas(engine, open_pipe("gl"), SIDE, SIDE)
-    engine.render_frame()
+    canvas = Canvas(GraphicsEngine(), open_pipe("gl"), SIDE, SIDE)
+    canvas.draw()
     wrong = [int(colour) for colour in canvas.pixels()[SIDE // 2, SIDE // 2]]
     want = [round(255 * share) for share in BACKGROUND[2::-1]]
     if max(abs(is_ - want_) for is_, want_ in zip(wrong, want, strict=True)) > TOLERANCE:
@@ -33,6 +33,7 @@ def try_opengl() -> str:
 
 
 def main() -> None:
+    signal.alarm(PROBE_SECONDS)  # its default action ends what hangs in a driver, also when nobody is left to do so
     try:
         driver = try_opengl()
     except NoRenderer as reason:

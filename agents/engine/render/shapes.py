@@ -7,13 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from agents.engine.basic_shapes import CONE, CUBE, CYLINDER, PLANE, SPHERE
 from agents.parts.solids import Solid, lathe, squares
-
-CUBE = "/Engine/BasicShapes/Cube.Cube"
-SPHERE = "/Engine/BasicShapes/Sphere.Sphere"
-CYLINDER = "/Engine/BasicShapes/Cylinder.Cylinder"
-CONE = "/Engine/BasicShapes/Cone.Cone"
-PLANE = "/Engine/BasicShapes/Plane.Plane"
 
 RINGS = 12
 """Points of a sphere's profile."""

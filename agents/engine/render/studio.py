@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 
-from panda3d.core import GraphicsEngine, NodePath, RenderState, TransformState
+from panda3d.core import GraphicsEngine, RenderState, TransformState
 
 from agents.engine.render.camera import ASIDE, Lens, View, intrinsics, png, view_of
 from agents.engine.render.canvas import Canvas, Pixels
@@ -17,12 +16,10 @@ from agents.engine.render.pipes import VERSION, Choice, open_pipe
 from agents.engine.render.stage import Stage
 from agents.engine.reports import Drawing
 from agents.engine.scenes.loading import Loaded
-from agents.engine.world import Box, World
+from agents.engine.world import MAIN, Box, World
 from agents.parts.frames import from_unreal, rotation_from_unreal
 from schemas.engine import ENGINE, Picture, Scene
 
-MAIN = "main"
-"""The label of the camera that is always drawn."""
 SMOOTH = 3
 """Neither renderer draws smooth edges: screenshots are drawn so many times as wide and high, and averaged."""
 SMOOTH_PIXELS = 1920 * 1080
@@ -58,6 +55,7 @@ class Studio:
         self._lens = Lens(self.stage.root, choice.renderer)
         self._main = self._drawn = ASIDE
         self._canvas.show(self._lens.node)
+        self._large: Canvas | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,13 +70,15 @@ class Studio:
 
     @property
     def boxes(self) -> dict[str, Box]:
-        """Around each mesh that there is, by its path."""
+        """Around each mesh that is no basic shape, by its path."""
         return self._meshes.boxes
 
     def load(self, scene: Loaded) -> Scene:
-        """Show another scene. Raises what its file is refused for, and then the one before is still there."""
-        meshes: dict[str, NodePath] = {} if scene.gltf is None else load_meshes(scene.gltf)
+        """Show another scene."""
+        meshes = load_meshes(scene.drawable)
         self._world.clear(scene.name)
+        self.stage.take_over()
+        self.physics.begin()
         self._meshes.replace(meshes)
         scene.populate(self._world)
         self.stage.take_over()
@@ -103,11 +103,10 @@ class Studio:
         """A PNG of what a camera sees; None: the main one. Raises NoSuchCamera, NoRenderer."""
         view = self._main_view() if label is None else self.view(label)
         times = SMOOTH if width * height <= SMOOTH_PIXELS else 1
-        with self._canvas.resting(), closing(Canvas(self._engine, self._pipe, width * times, height * times)) as canvas:
-            canvas.show(self._lens.node)
-            self._lens.aim(view, canvas.width, canvas.height)
-            self._engine.render_frame()
-            return png(canvas.pixels(), width, height)
+        canvas = self._resized(width * times, height * times)
+        self._lens.aim(view, canvas.width, canvas.height)
+        canvas.draw()
+        return png(canvas.pixels(), width, height)
 
     def draw_calls(self) -> int:
         """Of the main camera's picture."""
@@ -131,8 +130,16 @@ class Studio:
 
     def _draw(self, view: View) -> None:
         self._lens.aim(view, *self.size)
-        self._engine.render_frame()
+        self._canvas.draw()
         self._drawn = view
+
+    def _resized(self, width: int, height: int) -> Canvas:
+        """The one canvas of screenshots, in this size. Raises NoRenderer."""
+        if self._large is None:
+            self._large = Canvas(self._engine, self._pipe, width, height)
+            self._large.show(self._lens.node)
+        self._large.resize(width, height)
+        return self._large
 
     def _picture(self, view: View) -> Picture:
         return Picture(

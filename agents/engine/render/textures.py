@@ -21,6 +21,8 @@ Pixels = NDArray[Any]  # Any: 8 or 16 bits
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG that a picture's size follows (ITU-T T.81, table B.1)."""
+_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
+"""Those that no length follows (the same table), and the byte that is no marker, which decoders pass over."""
 
 
 def fitting(data: bytes, where: str) -> bytes:
@@ -53,7 +55,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         if marker in _FRAMES:
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
             return width, height
-        at += 1 if marker == 0xFF else 2 + length  # a marker may have bytes 0xFF before it
+        at += 1 if marker == 0xFF else 2 if marker in _ALONE else 2 + length  # a marker may have bytes 0xFF before it
     return None
 
 

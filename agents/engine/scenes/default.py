@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from agents.engine.basic_shapes import CUBE, CYLINDER, SPHERE
 from agents.engine.scenes.description import Actor, Camera, Description, DirectionalLight, Mesh, PointLight
 from agents.engine.scenes.placement import aim
 from agents.parts.frames import Quaternion, Vector
@@ -11,8 +12,6 @@ from agents.parts.frames import Quaternion, Vector
 NAME = "default"
 BOARD = "/Game/Wondercraft/CharucoBoard.CharucoBoard"
 """The mesh of the ChArUco board, which lies on its back: its face looks along +Y, its top along -Z."""
-
-CUBE, SPHERE, CYLINDER = (f"/Engine/BasicShapes/{shape}.{shape}" for shape in ("Cube", "Sphere", "Cylinder"))
 
 WIDTH, HEIGHT, WALL = 10.0, 4.0, 0.2
 """Of the square room, inside, and of its walls."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
+import re
 import struct
 import urllib.parse
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ _MAGIC, _JSON, _BIN = b"glTF", b"JSON", b"BIN\0"
 _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
 _DATA = "data:"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""RFC 3986, section 3.1."""
 
 
 class Gltf(Struct, frozen=True):
@@ -37,7 +40,7 @@ class Gltf(Struct, frozen=True):
 
 def read_gltf(path: Path) -> Gltf:
     """Read a file and what it refers to, at most MAX_BYTES together. Raises BadScene."""
-    folder = _Folder(path.resolve().parent)
+    folder = _Folder(_resolved(path, path.name, "").parent)
     text, binary = _split(folder.read(path, ""))
     if len(text) > MAX_JSON:
         raise BadScene("", f"its JSON has {len(text)} bytes, of which {MAX_JSON} are parsed at most: put its buffers into a .bin or a .glb")
@@ -59,7 +62,7 @@ class _Folder:
         if uri.startswith(_DATA):
             return self._take(_embedded(uri, where))
         name = urllib.parse.unquote(uri)
-        if urllib.parse.urlsplit(uri).scheme or name.startswith("/") or set(name) & set("\\\0") or ".." in name.split("/"):
+        if _SCHEME.match(uri) or name.startswith("/") or set(name) & set("\\\0") or ".." in name.split("/"):
             raise BadScene(where, f"{uri[:200]!r} is no data: URI and no file in the folder of the scene or below")
         return self.read(self._inside(name, where), where)
 
@@ -72,10 +75,7 @@ class _Folder:
 
     def _inside(self, name: str, where: str) -> Path:
         """The file of this name, once every symbolic link is followed."""
-        try:
-            path = (self.path / name).resolve(strict=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise BadScene(where, f"{name[:200]!r} cannot be found: {error}") from error
+        path = _resolved(self.path / name, name, where)
         if not path.is_relative_to(self.path):
             raise BadScene(where, f"{name[:200]!r} leads out of the folder of the scene, by a symbolic link")
         return path
@@ -83,6 +83,14 @@ class _Folder:
     def _take(self, data: bytes) -> bytes:
         self.left -= len(data)
         return data
+
+
+def _resolved(path: Path, name: str, where: str) -> Path:
+    """The path that is left once every symbolic link is followed. Raises BadScene."""
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that go round in a circle
+        raise BadScene(where, f"{name[:200]!r} cannot be found: {error}") from error
 
 
 def _split(data: bytes) -> tuple[bytes, bytes | None]:

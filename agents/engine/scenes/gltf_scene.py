@@ -1,4 +1,4 @@
-"""The scene that a glTF file is: its meshes, which stand still, its cameras and its lights; where it has none, something is seen yet."""
+"""The scene that a glTF file is: its meshes, which physics does not know, its cameras and its lights; with what it lacks to be seen."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from agents.engine.scenes.gltf_file import Gltf
 from agents.engine.scenes.gltf_names import mesh_names, mesh_path, unique
 from agents.engine.scenes.gltf_tree import Placed, placed_nodes
 from agents.engine.scenes.placement import aim, vector
-from agents.engine.world import MAX_ACTORS
+from agents.engine.world import MAIN, MAX_ACTORS
 from agents.parts.frames import Vector
 
-MAIN = "main"
-"""The camera that is drawn if no other is asked for: the file's, the first one if none is called so, else one that sees everything."""
 _FIELD_OF_VIEW = math.radians(60)
 _NARROWEST = math.radians(35)
 """What of it a picture of 16:9 has from top to bottom."""
@@ -52,7 +50,6 @@ def _meshes(placed: Sequence[Placed], scene: str, names: Sequence[str]) -> list[
             orientation=node.place.orientation,
             scale=node.place.scale,
             colour=_WHITE,
-            mass=0.0,
         )
         for node in placed
         if node.node.mesh is not None
@@ -60,7 +57,7 @@ def _meshes(placed: Sequence[Placed], scene: str, names: Sequence[str]) -> list[
 
 
 def _cameras(gltf: Gltf, placed: Sequence[Placed]) -> list[Actor]:
-    """The perspective ones; never none."""
+    """The perspective ones. The first one is MAIN if none is called so; where there is none, it is one that sees everything."""
     found = [_camera(node, gltf.document.cameras[node.node.camera]) for node in placed if node.node.camera is not None]
     cameras = [camera for camera in found if camera is not None]
     if not cameras:

@@ -1,4 +1,4 @@
-"""A scene, read and checked, ready to be shown: out of a file, or made by code."""
+"""A scene, read and checked, ready to be shown, as often as wanted: out of a file, or made by code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agents.engine.render.gltf_drawable import Drawable, drawable
 from agents.engine.scenes.default import default_scene
 from agents.engine.scenes.description import Description, populate, read_description
 from agents.engine.scenes.errors import BadScene
@@ -18,10 +19,10 @@ GLTF = (".gltf", ".glb")
 
 
 class Loaded(Struct, frozen=True):
-    """What there is, and the file that its meshes are in; null: it has only those that the engine has itself."""
+    """What there is, and the meshes that the engine has not itself."""
 
     description: Description
-    gltf: Path | None = None
+    drawable: Drawable = Drawable()
 
     @property
     def name(self) -> str:
@@ -32,13 +33,24 @@ class Loaded(Struct, frozen=True):
         populate(self.description, world)
 
 
+def find_scene(path: str | None, bodies: int) -> Loaded:
+    """The scene of a file, whose path may begin with `~`; without one the scene that is made by code. Raises BadScene."""
+    if path is None:
+        return default(bodies)
+    try:
+        return read_scene(Path(path).expanduser())
+    except RuntimeError as error:
+        raise BadScene("", f"{path[:200]!r} is nobody's folder: {error}") from error
+
+
 def read_scene(path: Path) -> Loaded:
     """The scene of a .json, .gltf or .glb file. Raises BadScene."""
     kind = path.suffix.lower()
     if kind == ".json":
         return Loaded(read_description(path))
     if kind in GLTF:
-        return Loaded(describe(checked(path), scene_name(path.stem)), path)
+        gltf, name = checked(path), scene_name(path.stem)
+        return Loaded(describe(gltf, name), drawable(gltf, name))
     raise BadScene("", f"{path.name!r} is no scene: scenes are in .json, {' and '.join(GLTF)} files")
 
 

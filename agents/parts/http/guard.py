@@ -12,7 +12,7 @@ from contextlib import suppress
 import structlog
 
 from agents.parts.http.asgi import App, Message, Receive, Scope, Send
-from agents.parts.http.gate import Gate, Refusal
+from agents.parts.http.gate import Gate, Proof, Refusal
 
 BODY_LIMIT = 4 << 20
 BODY_SECONDS = 20.0
@@ -97,7 +97,8 @@ class Guard:
                 await _say(send, 500, self._error(500, "this request could not be answered: the log says why"))
 
     async def _refuse(self, refusal: Refusal, body: _Body, send: Send) -> None:
-        await _say(send, refusal.status, self._error(refusal.status, refusal.message), more=True)
+        scheme = _scheme(self._gate.proof) if refusal.status == 401 else None
+        await _say(send, refusal.status, self._error(refusal.status, refusal.message), scheme, more=True)
         with suppress(TimeoutError, _Left):
             async with asyncio.timeout(LINGER_SECONDS):
                 async for _ in body.parts():
@@ -145,11 +146,16 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return receive_whole
 
 
-async def _say(send: Send, status: int, body: bytes, *, more: bool = False) -> None:
-    """An error, behind which the connection closes; with `more` its end is still to be sent."""
+def _scheme(proof: Proof) -> bytes:
+    """What a client is told that it lacks: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1"""
+    return (proof.scheme or proof.secret).capitalize().encode()
+
+
+async def _say(send: Send, status: int, body: bytes, scheme: bytes | None = None, *, more: bool = False) -> None:
+    """An error, behind which the connection closes; with `more` its end is still to be sent. `scheme` is what would prove the client."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+    if scheme is not None:
+        headers.append((b"www-authenticate", scheme))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": more})
 

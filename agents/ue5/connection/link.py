@@ -128,7 +128,7 @@ class Link:
         if place.takes(session.engine):
             return session
         await session.close()
-        return f"{session.engine}, which is none of ours"
+        return f"{session.engine}, which is no Unreal"
 
     def _fail(self, reason: str) -> None:
         """It is known that there is no engine, and why."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 
 from agents.parts import frames
 from agents.ue5.level.roster import Known, Roster, kind_of
@@ -16,12 +18,16 @@ from schemas import ue5
 
 AskOne = Callable[[Ask], Awaitable[bytes]]
 
+_LENGTH_TOLERANCE = 1e-3
+
 
 async def spawn(ask: AskOne, roster: Roster, wanted: ue5.Spawn) -> Known:
     """Put an actor into the level, under its label. One that has no label or place is removed again, also where nobody waits any more.
 
     Raises CommandRefused, RemoteError.
     """
+    if abs(math.hypot(*wanted.orientation) - 1) > _LENGTH_TOLERANCE:
+        raise CommandRefused("bad_pose", f"the orientation {list(wanted.orientation)} has not the length 1: normalise it")
     if roster.get(wanted.label) is not None:
         raise CommandRefused("label_taken", f"there is an actor {wanted.label!r} already: choose another label, or remove it first")
     path = await _born(ask, wanted)
@@ -50,7 +56,9 @@ def find(roster: Roster, label: str) -> Known:
     """The actor that a label means. Raises CommandRefused."""
     actor = roster.get(label)
     if actor is None:
-        raise CommandRefused("no_such_actor", f"the level has no actor {label!r}, among {len(roster)}: `bus tail scene.actors` lists them")
+        near = get_close_matches(label, roster.labels, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`bus tail scene.actors --since 1h` lists them"
+        raise CommandRefused("no_such_actor", f"the level has no actor {label!r}, among {len(roster)}: {hint}")
     return actor
 
 

@@ -18,7 +18,10 @@ THROTTLED = 10.0
 """Frames a second: an editor in the background draws about three."""
 _UNREAL = re.compile(r"(\d+)\.(\d+)")
 
-START = "in Unreal: enable the plugin Remote Control API (Edit > Plugins), and enter WebControl.StartServer in the console"
+START = (
+    "in Unreal: enable the plugin Remote Control API (Edit > Plugins), and enter WebControl.StartServer in the console; "
+    "without Unreal: `bus run engine`"
+)
 """A plugin that is off and a server that was not started look the same from outside."""
 ALWAYS = "for every start: WebControl.EnableServerOnStartup 1 (the project of `bus call ue5.project` has it)"
 

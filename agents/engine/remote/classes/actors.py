@@ -100,20 +100,20 @@ _SWEPT, _DONE, _NOTHING = Swept(), Done(), Nothing()
 
 def set_location(context: Context, actor: Actor, told: SetLocation) -> Swept:
     """Move the actor, without sweeping."""
-    context.world.move(actor, replace(actor.transform, position=vector_of(told.NewLocation)))
+    context.world.move(actor, replace(context.world.place_of(actor), position=vector_of(told.NewLocation)))
     return _SWEPT
 
 
 def set_rotation(context: Context, actor: Actor, told: SetRotation) -> Done:
     """Turn the actor."""
-    context.world.move(actor, replace(actor.transform, orientation=orientation_of(told.NewRotation)))
+    context.world.move(actor, replace(context.world.place_of(actor), orientation=orientation_of(told.NewRotation)))
     return _DONE
 
 
 def set_location_and_rotation(context: Context, actor: Actor, told: SetLocationAndRotation) -> Swept:
     """Move and turn the actor, without sweeping."""
     position, orientation = vector_of(told.NewLocation), orientation_of(told.NewRotation)
-    context.world.move(actor, replace(actor.transform, position=position, orientation=orientation))
+    context.world.move(actor, replace(context.world.place_of(actor), position=position, orientation=orientation))
     return _SWEPT
 
 
@@ -125,28 +125,28 @@ def set_transform(context: Context, actor: Actor, told: SetTransform) -> Swept:
 
 def set_scale(context: Context, actor: Actor, told: SetScale) -> Nothing:
     """Scale the actor along its own axes."""
-    context.world.move(actor, replace(actor.transform, scale=vector_of(told.NewScale3D)))
+    context.world.move(actor, replace(context.world.place_of(actor), scale=vector_of(told.NewScale3D)))
     return _NOTHING
 
 
 def get_location(context: Context, actor: Actor, told: Nothing) -> GotVector:
     """Where the actor is, in centimetres."""
-    return GotVector(told_vector(actor.transform.position))
+    return GotVector(told_vector(context.world.place_of(actor).position))
 
 
 def get_rotation(context: Context, actor: Actor, told: Nothing) -> GotRotator:
     """How the actor is turned, in degrees."""
-    return GotRotator(told_rotator(actor.transform.orientation))
+    return GotRotator(told_rotator(context.world.place_of(actor).orientation))
 
 
 def get_transform(context: Context, actor: Actor, told: Nothing) -> GotTransform:
     """Where the actor is, how it is turned and scaled."""
-    return GotTransform(told_transform(actor.transform))
+    return GotTransform(told_transform(context.world.place_of(actor)))
 
 
 def get_scale(context: Context, actor: Actor, told: Nothing) -> GotVector:
     """How the actor is scaled along its own axes."""
-    return GotVector(told_vector(actor.transform.scale))
+    return GotVector(told_vector(context.world.place_of(actor).scale))
 
 
 def get_label(context: Context, actor: Actor, told: Nothing) -> GotLabel:

@@ -13,7 +13,7 @@ from agents.engine.remote.paths import actor_at
 from agents.engine.remote.tables import Class, Function
 from agents.engine.remote.values import ActorRef, ObjectRef
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIX = ".png"
 
 Pixels = Annotated[int, Meta(ge=16, le=4096, title="int32")]
 FileName = Annotated[str, Meta(min_length=1, max_length=1024, title="FString")]
@@ -44,7 +44,7 @@ def shoot(context: Context, library: None, told: Shoot) -> Shooting:
     """Have a picture written after one of the next frames. The file lies below the engine's folder for them."""
     file = _placed(context.shots, told.Filename)
     try:
-        context.renderer.shoot(_camera(context, told.Camera), told.ResX, told.ResY, file)
+        context.backend.shoot(_camera(context, told.Camera), told.ResX, told.ResY, file)
     except NoShot as error:
         raise Refused(f"No screenshot is taken: {error}.") from None
     return Shooting()
@@ -63,8 +63,8 @@ def _camera(context: Context, path: str) -> str | None:
 
 
 def _placed(folder: Path, name: str) -> Path:
-    """Where a picture is written: a PNG if its name does not say otherwise. Raises Refused for a place that is not below the folder."""
-    whole = name if name.lower().endswith(SUFFIXES) else f"{name}.png"
+    """Where a picture is written: always a PNG. Raises Refused for a place that is not below the folder."""
+    whole = name if name.lower().endswith(SUFFIX) else f"{name}{SUFFIX}"
     try:
         file = (folder / whole).resolve()  # also through links
     except (OSError, RuntimeError, ValueError):

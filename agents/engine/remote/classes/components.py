@@ -39,27 +39,27 @@ class SetColour(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def location(context: Context, actor: Actor) -> FVector:
-    return told_vector(actor.transform.position)
+    return told_vector(context.world.place_of(actor).position)
 
 
 def set_location(context: Context, actor: Actor, told: FVector) -> None:
-    context.world.move(actor, replace(actor.transform, position=vector_of(told)))
+    context.world.move(actor, replace(context.world.place_of(actor), position=vector_of(told)))
 
 
 def rotation(context: Context, actor: Actor) -> FRotator:
-    return told_rotator(actor.transform.orientation)
+    return told_rotator(context.world.place_of(actor).orientation)
 
 
 def set_rotation(context: Context, actor: Actor, told: FRotator) -> None:
-    context.world.move(actor, replace(actor.transform, orientation=orientation_of(told)))
+    context.world.move(actor, replace(context.world.place_of(actor), orientation=orientation_of(told)))
 
 
 def scale(context: Context, actor: Actor) -> FVector:
-    return told_vector(actor.transform.scale)
+    return told_vector(context.world.place_of(actor).scale)
 
 
 def set_scale(context: Context, actor: Actor, told: FVector) -> None:
-    context.world.move(actor, replace(actor.transform, scale=vector_of(told)))
+    context.world.move(actor, replace(context.world.place_of(actor), scale=vector_of(told)))
 
 
 def mesh(context: Context, actor: Actor) -> str:

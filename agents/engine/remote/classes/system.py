@@ -40,7 +40,7 @@ def frame_count(context: Context, library: None, told: Nothing) -> Count:
 
 def engine_version(context: Context, library: None, told: Nothing) -> Text:
     """Which engine this is: never Unreal."""
-    return Text(context.renderer.version)
+    return Text(context.backend.version)
 
 
 def game_time(context: Context, library: None, told: OfWorld) -> Seconds:
