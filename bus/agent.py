@@ -130,7 +130,7 @@ class Agent:
         """Called before `start`, with the connection itself, for the agent that needs more than to publish: the recorder."""
 
     def start(self) -> Any:  # None, or an awaitable of None
-        """Called once, before the first handler. An exception here ends the process."""
+        """Called once, before the first handler. An exception here ends the process; SIGTERM meanwhile cancels an async one."""
 
     def stop(self) -> Any:  # None, or an awaitable of None
         """Called once on SIGTERM: end the work within `stop_seconds`, or it is cancelled and reported; the runtime flushes afterwards."""

@@ -128,16 +128,30 @@ class Runtime:
             newest_only=True,
         )
         try:
-            await finished(self.agent.start())
-            try:
-                await self._serve(subscriber)
-            finally:
-                await self.dispatch.close()
-                await self.dispatch.guard("close")
+            if await self._start_agent():
+                try:
+                    await self._serve(subscriber)
+                finally:
+                    await self.dispatch.close()
+                    await self.dispatch.guard("close")
         finally:
             subscriber.close()
         if self.dispatch.failure is not None:
             raise self.dispatch.failure
+
+    async def _start_agent(self) -> bool:
+        """False: it was told to stop before it had started, and its `start` was cancelled. Raises what `start` raises."""
+        starting = asyncio.ensure_future(finished(self.agent.start()))
+        told = asyncio.ensure_future(self.stopping.wait())
+        either: set[asyncio.Future[Any]] = {starting, told}  # Any: neither's result is wanted
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if starting.done():
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.wait([starting], timeout=self.agent.stop_seconds)
+        return False
 
     async def _serve(self, subscriber: Subscriber) -> None:
         """Be of use from the manifest to the last flush."""

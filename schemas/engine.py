@@ -80,11 +80,12 @@ class Load(Struct, frozen=True, kw_only=True):
 
 
 class Scene(Struct, frozen=True, kw_only=True):
-    """What is shown."""
+    """What is shown; a cube in place of each of the `unknown_meshes`, which the engine does not have."""
 
     scene: str
     actors: int
     bodies: int
+    unknown_meshes: list[str] = []
 
 
 class Step(Struct, frozen=True, kw_only=True):

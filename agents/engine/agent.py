@@ -25,6 +25,7 @@ from agents.engine.scenes.loading import Loaded, default, find_scene
 from agents.engine.settings import EngineSettings
 from agents.engine.watch import STILL_SECONDS, Watch
 from agents.engine.world import World
+from agents.parts.http.door import BadDoor
 from agents.parts.links import keep
 from agents.parts.secret import read_secret
 from bus.agent import Agent, Bus, answers, every
@@ -54,7 +55,7 @@ class EmbeddedEngine(Agent):
 
     name = "engine"
     stop_seconds = 2.0
-    publishes = (engine.SERVING, engine.FRAME, engine.PICTURE, engine.RECORDED, system.ARTIFACT)
+    publishes = (engine.SERVING, engine.LOADED, engine.FRAME, engine.PICTURE, engine.RECORDED, system.ARTIFACT)
     Settings = EngineSettings
     settings: EngineSettings
 
@@ -181,16 +182,21 @@ class EmbeddedEngine(Agent):
         """Raises CommandRefused."""
         shown = await _answered(self.engine.load(loaded), LOAD_SECONDS)
         self.scene = loaded
+        self.publish(engine.LOADED, shown)
         return shown
 
     def _open_server(self, drawing: Drawing) -> engine.Serving:
+        """Raises BadSettings."""
         settings, shots = self.settings, self.artifacts / SHOTS
         shots.mkdir(parents=True, exist_ok=True)
         secret = settings.passphrase_file
         passphrase = None if secret is None else read_secret("engine.passphrase_file", Path(secret))
         remote = Remote(Context(self.world, EngineBackend(self.engine, drawing.version), shots))
         self.server = RemoteServer(remote, settings.host, settings.http_port, settings.websocket_port, passphrase)
-        addresses = self.server.start()
+        try:
+            addresses = self.server.start()
+        except BadDoor as error:
+            raise BadSettings(f"engine.host, engine.passphrase_file: {error}") from error
         return engine.Serving(
             engine=engine.ENGINE,
             version=drawing.version,

@@ -19,7 +19,7 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from conftest import CHECKOUT, Appliance, wait_for
+from conftest import CHECKOUT, STOP_TIMEOUT, Appliance, wait_for
 from serving import serving
 
 from bus.address import ipc_addresses
@@ -679,3 +679,15 @@ def test_the_last_value_hides_nothing_that_is_on_its_way(appliance: Appliance, m
     numbers = client.events(NUMBER, last=True, timeout=5)
     assert [next(numbers).data.step for _ in range(5)] == [1, 2, 3, 4, 5]
     assert client.gaps == 0
+
+
+def test_an_agent_that_is_still_starting_leaves_when_it_is_told_to(appliance: Appliance) -> None:
+    appliance.start("hub", "recorder")
+    appliance.connect()
+    slow = appliance.party("slow", "slow_start.py")
+    wait_for(lambda: "starting" in appliance.output("slow"), "its start")
+
+    slow.terminate()
+
+    assert slow.wait(STOP_TIMEOUT) == 0
+    assert "cancelled" in appliance.output("slow")

@@ -184,7 +184,7 @@ def test_all_files_together_are_bounded(tmp_path: Path) -> None:
     path = tmp_path / "s.gltf"
     path.write_text(json.dumps(with_uri("b.bin")))
 
-    assert "for the scene and all its files" in str(refusal(path))
+    assert "bytes that are read at most" in str(refusal(path))
 
 
 def test_the_json_is_bounded_apart(tmp_path: Path) -> None:

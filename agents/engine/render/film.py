@@ -16,6 +16,7 @@ from agents.engine.render.canvas import Pixels
 from agents.engine.render.studio import NoSuchCamera, Shot, Studio
 from agents.engine.reports import RecordedFiles
 from agents.parts.frames import Quaternion, Vector
+from schemas.engine import Intrinsics
 
 RATE = 30.0
 """Pictures for a second of video, at most: every second frame of 60."""
@@ -27,12 +28,13 @@ _CODEC = cv2.VideoWriter.fourcc(*"MJPG")
 
 
 class _Pose(Struct, frozen=True):
-    """A line of the poses: in the frame of the bus, at `time` seconds of the scene."""
+    """A line of the poses: in the frame of the bus, at `time` seconds of the scene, and the pinhole that the camera was then."""
 
     frame: int
     time: float
     position: Vector
     orientation: Quaternion
+    intrinsics: Intrinsics
 
 
 class Film:
@@ -82,7 +84,7 @@ class Film:
         self._left -= 1
         if self._waiting.qsize() < WAITING:
             picture = shot.picture
-            self._waiting.put((shot.pixels, _Pose(picture.frame, time, picture.position, picture.orientation)))
+            self._waiting.put((shot.pixels, _Pose(picture.frame, time, picture.position, picture.orientation, picture.intrinsics)))
 
     def _work(self, size: tuple[int, int]) -> None:
         try:

@@ -44,6 +44,11 @@ class Meshes:
         self._missed.clear()
 
     @property
+    def unknown(self) -> list[str]:
+        """Paths that were asked for in vain."""
+        return sorted(self._missed)
+
+    @property
     def boxes(self) -> dict[str, Box]:
         """Of each mesh that is no basic shape, in Unreal's frame."""
         return {path: _box(mesh) for path, mesh in (self._own | self._added).items() if path not in BASIC}

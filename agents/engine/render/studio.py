@@ -26,6 +26,10 @@ SMOOTH_PIXELS = 1920 * 1080
 """A larger screenshot is not: it would take a gigabyte."""
 
 
+MOST_TOLD = 20
+"""Meshes that are not known, of those that a scene asks for: an answer has 64 KiB."""
+
+
 class NoSuchCamera(LookupError):
     """The level has no camera of this label."""
 
@@ -82,7 +86,9 @@ class Studio:
         self._meshes.replace(meshes)
         scene.populate(self._world)
         self.stage.take_over()
-        return Scene(scene=scene.name, actors=len(self._world.actors), bodies=self.physics.bodies)
+        return Scene(
+            scene=scene.name, actors=len(self._world.actors), bodies=self.physics.bodies, unknown_meshes=self._meshes.unknown[:MOST_TOLD]
+        )
 
     def draw(self) -> None:
         """Draw what the main camera sees."""

@@ -71,7 +71,7 @@ class _Folder:
         try:
             return self._take(read_bounded(path, self.left))
         except Unreadable as error:
-            raise BadScene(where, f"{error} (of {MAX_BYTES} for the scene and all its files)") from error
+            raise BadScene(where, str(error)) from error
 
     def _inside(self, name: str, where: str) -> Path:
         """The file of this name, once every symbolic link is followed."""
@@ -108,8 +108,10 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     if len(data) < _HEADER.size:
         raise BadScene("", f"the .glb ends after {len(data)} bytes")
     _, version, length = _HEADER.unpack_from(data)
-    if version != 2 or length != len(data):
-        raise BadScene("", f"the .glb says version {version} and {length} bytes, and has {len(data)}: only version 2 is read")
+    if version != 2:
+        raise BadScene("", f"the .glb says that it is of version {version}: only version 2 is read")
+    if length != len(data):
+        raise BadScene("", f"the .glb says that it has {length} bytes, and has {len(data)}: it was cut, or something was added")
     at = _HEADER.size
     while at < length:
         size, kind = _CHUNK.unpack_from(data, at) if at + _CHUNK.size <= length else (length, b"")
