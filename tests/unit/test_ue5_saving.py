@@ -20,7 +20,7 @@ from agents.ue5.connection.session import Session
 from agents.ue5.exports import saving
 from agents.ue5.exports.performance import NO_TIME, Performance
 from agents.ue5.exports.saving import LETTING_GO, MOST_AT_END, Exporter, snapshot
-from agents.ue5.exports.snapshot import Snapshot
+from agents.ue5.exports.snapshot import MetricsRow, Snapshot
 from agents.ue5.moving.outbox import Outbox
 from agents.ue5.watch import Watch
 from bus.testing import FakeBus, run
@@ -132,6 +132,18 @@ def test_an_export_that_sees_too_late_that_its_time_is_up_is_not_waited_for(tmp_
     assert run(body()) < 10
     assert [each.reason for each in bus.published(ue5.EXPORTED)] == ["no time"]
     assert not stored(tmp_path)
+
+
+def test_the_last_export_has_a_picture_where_there_is_time_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = FakeBus("ue5")
+    monkeypatch.setattr(saving, "LAST_DRAWING", 50.0)
+    rows = [MetricsRow(time_ns=second * 10**9, rate=60.0) for second in range(1, 4)]
+
+    async def body() -> None:
+        await Exporter(bus.publish, tmp_path).finish(replace(SMALL, metrics=rows), 55.0)
+
+    run(body())
+    assert f"{saving.EXPORTS}/performance.png" in bus.published(ue5.EXPORTED)[0].files
 
 
 def test_a_picture_that_is_being_drawn_is_done_without_when_the_bridge_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ class Link:
                 self.reason = None
                 return found
             troubles.append(f"{place.address}: {found}")
-        self._fail("; ".join(troubles))
+        self._fail("; ".join(dict.fromkeys(troubles)))  # the embedded engine may serve at Unreal's own port
         return None
 
     async def _look_at(self, place: Candidate) -> Session | str:

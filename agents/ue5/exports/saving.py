@@ -23,6 +23,8 @@ PROJECT = "wondercraft/unreal"
 """Folders below `artifacts/`."""
 MOST_AT_END = 2000
 """Actors of a scene that an agent which ends still exports: about a second's work."""
+LAST_DRAWING = 0.9
+"""Seconds that the picture of such an export may take: enough on a machine that has nothing else to do."""
 NO_TIME = "no time"
 LETTING_GO = 0.3
 """Seconds for an export to see that its time is up: it looks between two files."""
@@ -55,15 +57,15 @@ class Exporter:
         return await asyncio.shield(self._want(taken, Patience(drawing)).said)
 
     async def finish(self, last: Snapshot | None, seconds: float) -> None:
-        """Let what runs end within so many seconds, and `last` after it, without pictures; say what there was no time for."""
+        """Let what runs end within so many seconds, without its picture, and `last` after it; say what there was no time for."""
         end = time.monotonic() + seconds
-        if last is not None and len(last.actors) > MOST_AT_END:
-            self._publish(ue5.EXPORTED, _unwritten(last, NO_TIME))
-        elif last is not None:
-            self._want(last, Patience(0.0, end))
         for wanted in (self._running, self._next):
             if wanted is not None:
                 wanted.patience.shorten(end)
+        if last is not None and len(last.actors) > MOST_AT_END:
+            self._publish(ue5.EXPORTED, _unwritten(last, NO_TIME))
+        elif last is not None:
+            self._want(last, Patience(LAST_DRAWING, end))
         if self._work is not None:
             await self._end(self._work, seconds + LETTING_GO)
 
