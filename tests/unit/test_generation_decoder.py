@@ -242,7 +242,7 @@ def write(name: str, text: str) -> Callable[[Path], object]:
     [
         (cut("model.onnx"), "is no ONNX model"),
         (cut("model.onnx.data"), "onnxruntime does not open .*out of bounds"),
-        (remove("model.onnx"), "model.onnx cannot be read"),
+        (remove("model.onnx"), "'model.onnx' cannot be read"),
         (remove("model.onnx.data"), "onnxruntime does not open .*does not exist"),
         (lead_out, "onnxruntime does not open .*escapes"),
         (write("model.onnx", ""), "onnxruntime does not open"),
