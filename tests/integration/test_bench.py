@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from agents.parts.recipes import RECIPES
-from benchmarks import _figures, _petals, _ratios, bus, export, gains, generate, petals, train
+from benchmarks import _bridge_moves as ways
+from benchmarks import _figures, _petals, _ratios, bridge, bus, export, gains, generate, petals, train
 from benchmarks._processes import ChildFailed, await_ready, stage
 from benchmarks._results import Figures
 from benchmarks._training import Entrant
@@ -144,6 +145,20 @@ def test_a_swarm_writes_what_this_machine_writes_alone_also_where_a_peer_fails(s
     for row in written["fallback"]:
         assert row["times"] == row["same texts"] == case.outages
         assert 0 < row["lowest"] <= row["p50"] <= row["highest"]
+
+
+@pytest.mark.timeout(300)
+def test_moves_arrive_by_every_way_and_each_engine_draws(tmp_path: Path) -> None:
+    bridge.measure(bridge.QUICK, tmp_path / "bridge.json")
+
+    written = json.loads((tmp_path / "bridge.json").read_text())
+    moves = {row["way"]: row for row in written["moves"]}
+    assert set(moves) == {ways.HTTP, ways.UPYRC, ways.HTTP_BATCH, ways.SOCKET, ways.PIPELINED, ways.BATCHES, ways.DRAWN} | {
+        ways.PEER, ways.PEER_PIPELINED, ways.EVENT, ways.EVENT_DRAWN,
+    }  # fmt: skip
+    assert all(row["moves/s"] > 0 and 0 < row["p50, ms"] <= row["p99, ms"] for row in moves.values())
+    assert "software" in {row["renderer"] for row in written["frames"]}
+    assert all(row["frames/s"] > 0 and row["beside the trainer"] > 0 for row in written["frames"])
 
 
 def test_what_a_contender_started_ends_with_it(tmp_path: Path) -> None:
