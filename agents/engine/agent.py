@@ -82,13 +82,11 @@ class EmbeddedEngine(Agent):
             self.declare("pictures", "unavailable", str(error))
             self.set_state("unavailable", str(error))
             return
-        self.versions = {"panda3d": self.drawing.version}
-        await self._show_first()
-        self.serving = await asyncio.to_thread(self._open_server, self.drawing)
-        self.declare("pictures", "simulated", f"{engine.ENGINE}, drawn by {self.drawing.driver}")
-        self.declare("remote control", "real", f"Unreal's Remote Control at {self.serving.http} and {self.serving.websocket}")
-        self.publish(engine.SERVING, self.serving)
-        self._say_trouble(None)
+        try:
+            await self._open(self.drawing)
+        except BaseException:  # also where it is told to stop meanwhile: nobody is to hear of frames any more
+            await asyncio.to_thread(self.engine.stop, END_SECONDS)
+            raise
 
     async def stop(self) -> None:
         """A recording ends with what it has, and is kept."""
@@ -169,6 +167,16 @@ class EmbeddedEngine(Agent):
         if self.serving is None:
             raise CommandRefused("unavailable", self.reason or "the engine is not up yet")
         return self.serving
+
+    async def _open(self, drawing: Drawing) -> None:
+        """Show the first scene, and serve it. Raises BadSettings, CommandRefused."""
+        self.versions = {"panda3d": drawing.version}
+        await self._show_first()
+        self.serving = await asyncio.to_thread(self._open_server, drawing)
+        self.declare("pictures", "simulated", f"{engine.ENGINE}, drawn by {drawing.driver}")
+        self.declare("remote control", "real", f"Unreal's Remote Control at {self.serving.http} and {self.serving.websocket}")
+        self.publish(engine.SERVING, self.serving)
+        self._say_trouble(None)
 
     async def _show_first(self) -> None:
         """Raises BadSettings."""
