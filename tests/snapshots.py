@@ -7,8 +7,8 @@ import math
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agents.parts.frames import rotate
-from agents.ue5.exports.snapshot import MetricsRow, Snapshot, unit
+from agents.parts.frames import normalised, rotate
+from agents.ue5.exports.snapshot import MetricsRow, Snapshot
 from schemas.scene import Actor, Vector
 
 ENGINE = "embedded-panda3d 1.10.16"
@@ -58,7 +58,7 @@ EVERYTHING = Snapshot(
 def seen(actor: Actor, point: Vector) -> Vector:
     """A point of the actor's own, in the scene: scaled, turned, moved."""
     x, y, z = (value * factor for value, factor in zip(point, actor.scale, strict=True))
-    turned = rotate(unit(actor.orientation), (x, y, z))
+    turned = rotate(normalised(actor.orientation), (x, y, z))
     return tuple(value + at for value, at in zip(turned, actor.position, strict=True))  # type: ignore[return-value]  # of three
 
 

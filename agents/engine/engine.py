@@ -26,7 +26,7 @@ from schemas.engine import Frame, Picture, Scene
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock when another one wants it. With the default, 5 ms, a flood of requests on the server's thread
-leaves the engine 1.4 frames a second: each of the many calls of a frame has to win the lock again."""
+starves the engine: each of the many calls of a frame has to win the lock again."""
 LARGEST = 4096
 """Pixels of a screenshot's edge."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from agents.engine.world import World
+from agents.parts.percentile import percentile
 from schemas.engine import ENGINE, Frame
 
 WINDOW = 1.0
@@ -36,7 +34,7 @@ class Tally:
             count=self._world.frame,
             rate=count / (now - self._since),
             frame_time=sum(self._frames) / count,
-            frame_time_p99=percentile(self._frames, 0.99),
+            frame_time_p99=percentile(sorted(self._frames), 0.99),
             draw_time=self._drawing / count,
             draw_calls=draw_calls,
             bodies=bodies,
@@ -52,8 +50,3 @@ class Tally:
         self._frames: list[float] = []
         self._drawing = 0.0
         self._moved = self._world.moved
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least this share of them does not exceed: the nearest rank."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -21,6 +21,8 @@ Rotator = tuple[float, float, float]
 
 CENTIMETRES = 100.0
 """In a metre."""
+_UNIT_TOLERANCE = 1e-3
+"""How far from one the length of a quaternion may be that somebody wrote or measured."""
 _POLE = 0.4999995
 """Of sin(pitch) / 2: beyond it yaw and roll are one angle, as in Unreal's `FQuat::Rotator`."""
 
@@ -124,6 +126,18 @@ def rotator_of_rotation(orientation: Quaternion) -> Rotator:
     pitch = math.degrees(math.asin(2 * half_sine))
     roll = math.degrees(math.atan2(-2 * (w * x + y * z), 1 - 2 * (x * x + y * y)))
     return (pitch, yaw, roll)
+
+
+def is_unit(orientation: Quaternion) -> bool:
+    """Whether it has about length one: only then it is a rotation."""
+    return abs(math.hypot(*orientation) - 1) <= _UNIT_TOLERANCE
+
+
+def normalised(orientation: Quaternion) -> Quaternion:
+    """The quaternion with length one. Raises ZeroDivisionError where it has none."""
+    length = math.hypot(*orientation)
+    x, y, z, w = orientation
+    return (x / length, y / length, z / length, w / length)
 
 
 def rotate(orientation: Quaternion, vector: Vector) -> Vector:

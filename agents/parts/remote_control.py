@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 HTTP_PORT, WEBSOCKET_PORT = 30010, 30020
 """Unreal's own."""
@@ -60,20 +59,6 @@ class Batch(Struct, frozen=True, kw_only=True):
     Requests: list[Request]
 
 
-class Response(Struct, frozen=True, kw_only=True):
-    """The answer to one request, of a batch or of a WebSocket."""
-
-    RequestId: int
-    ResponseCode: int
-    ResponseBody: Any = None  # as above
-
-
-class Responses(Struct, frozen=True, kw_only=True):
-    """The answer to a batch."""
-
-    Responses: list[Response]
-
-
 class Error(Struct, frozen=True, kw_only=True):
     """What is said instead of an answer."""
 
@@ -87,15 +72,3 @@ class Parameters(Struct, frozen=True, kw_only=True):
     Url: str
     Verb: str
     Body: Any = None  # as above
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """What a client sends over the WebSocket."""
-
-    MessageName: str
-    Parameters: Raw
-
-
-def http_message(request: Parameters) -> bytes:
-    """A WebSocket message that carries an HTTP request."""
-    return msgspec.json.encode({"MessageName": "http", "Parameters": request})

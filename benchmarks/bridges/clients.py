@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from agents.parts.remote_control import SYSTEM, Batch, Call, Parameters, Request, Response, Responses, http_message
+from agents.parts.remote_control import SYSTEM, Batch, Call, Parameters, Request
 
 CALL, BATCH = "/remote/object/call", "/remote/batch"
 BATCHED = 100
@@ -24,6 +24,18 @@ BATCHES_IN_FLIGHT = 2
 MADE = 10_000
 """Moves that a pipelining client has made beforehand; then they come again."""
 TIMEOUT = 10.0
+
+
+class Response(msgspec.Struct):
+    """Of the answer to one request of a batch, what tells whether it was done."""
+
+    ResponseCode: int
+
+
+class Responses(msgspec.Struct):
+    """The answer to a batch."""
+
+    Responses: list[Response]
 
 
 @dataclass(slots=True)
@@ -46,6 +58,11 @@ def moves(paths: list[str]) -> Iterator[Call]:
     """For ever, each time of another actor and to another place, where no two of them touch."""
     for number, (place, path) in zip(count(), cycle(enumerate(paths)), strict=False):
         yield move(path, place % 10 * 100.0 + number % 37, place // 10 * 100.0)
+
+
+def http_message(request: Parameters) -> bytes:
+    """A WebSocket message that carries an HTTP request."""
+    return msgspec.json.encode({"MessageName": "http", "Parameters": request})
 
 
 def batch(calls: list[Call]) -> Batch:

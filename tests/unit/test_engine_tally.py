@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agents.engine.tally import Tally, percentile
+from agents.engine.tally import Tally
 from agents.engine.world import Looks, Transform, World
 from schemas.engine import Frame
-
-
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=300), st.sampled_from([0.5, 0.99, 1.0]))
-def test_a_percentile_is_numpy_s_inverted_distribution(values: list[float], share: float) -> None:
-    assert percentile(values, share) == np.quantile(values, share, method="inverted_cdf")
 
 
 def test_a_window_is_counted_from_its_own_beginning() -> None:

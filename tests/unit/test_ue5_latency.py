@@ -1,20 +1,12 @@
-"""The bridge's figures: percentiles by nearest rank, and a frame rate from two readings."""
+"""The bridge's figures: a second's requests, and a frame rate from two readings."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agents.ue5.measures import latency
 from agents.ue5.measures.frame_rate import FrameRate
-from agents.ue5.measures.latency import Window, percentile
-
-
-@given(st.lists(st.floats(0, 10), min_size=1), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
-def test_a_percentile_is_the_one_that_numpy_finds_by_nearest_rank(values: list[float], share: float) -> None:
-    assert percentile(sorted(values), share) == np.percentile(values, share * 100, method="inverted_cdf")
+from agents.ue5.measures.latency import Window
 
 
 def test_a_second_without_requests_has_no_times_and_is_no_zero() -> None:

@@ -13,10 +13,9 @@ from agents.engine.scenes.errors import BadScene
 from agents.engine.scenes.json_text import parse
 from agents.engine.world import MAX_ACTORS, Body, Kind, Looks, Optics, Shine, Transform, World
 from agents.parts.bounded import Unreadable, read_bounded
-from agents.parts.frames import Quaternion, rotation_to_unreal, scale_to_unreal, to_unreal
+from agents.parts.frames import is_unit, normalised, rotation_to_unreal, scale_to_unreal, to_unreal
 
 MAX_BYTES = 16 << 20
-_LENGTH_TOLERANCE = 1e-3
 
 Metres = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Factor = Annotated[float, Meta(ge=1e-6, le=1e6)]
@@ -98,7 +97,7 @@ def decode(text: bytes) -> Description:
     for actor in scene.actors:
         if actor.label in labels:
             raise BadScene(_named(actor), "another actor has this label: every one needs its own")
-        if abs(math.hypot(*actor.orientation) - 1) > _LENGTH_TOLERANCE:
+        if not is_unit(actor.orientation):
             raise BadScene(_named(actor), f"its orientation {list(actor.orientation)} has not the length 1: normalise it")
         labels.add(actor.label)
     return scene
@@ -112,7 +111,7 @@ def populate(scene: Description, world: World) -> None:
 
 def _unreal(actor: Actor) -> tuple[Kind, Transform, Looks]:
     """An actor's class, place and looks, as Unreal has them."""
-    place = Transform(to_unreal(actor.position), rotation_to_unreal(_normalised(actor.orientation)))
+    place = Transform(to_unreal(actor.position), rotation_to_unreal(normalised(actor.orientation)))
     match actor:
         case Mesh():
             body = None if actor.mass is None else Body(actor.mass, actor.friction, actor.restitution)
@@ -127,12 +126,6 @@ def _unreal(actor: Actor) -> tuple[Kind, Transform, Looks]:
 
 def _shining(light: Light) -> Looks:
     return Looks(shine=Shine(light.intensity, (*light.colour, 1.0)))
-
-
-def _normalised(orientation: Quaternion) -> Quaternion:
-    x, y, z, w = orientation
-    length = math.hypot(x, y, z, w)
-    return (x / length, y / length, z / length, w / length)
 
 
 def _named(actor: Actor) -> str:

@@ -11,6 +11,7 @@ from agents.engine.scenes.errors import BadScene
 from agents.engine.scenes.gltf_document import Document, Node
 from agents.engine.scenes.gltf_names import label
 from agents.engine.scenes.placement import Matrix, NoPlace, Place, matrix_of, place_of
+from agents.parts.frames import is_unit, normalised
 
 
 class Placed(Struct, frozen=True):
@@ -45,11 +46,9 @@ def _walk(document: Document) -> Iterator[tuple[int, Matrix]]:
 def _local(node: Node, number: int) -> Matrix:
     if node.matrix is not None:
         return np.array(node.matrix).reshape(4, 4).T
-    length = float(np.linalg.norm(node.rotation))
-    if abs(length - 1) > 1e-3:
+    if not is_unit(node.rotation):
         raise BadScene(f"/nodes/{number}/rotation", f"{list(node.rotation)} has not the length 1")
-    x, y, z, w = (part / length for part in node.rotation)
-    return matrix_of(Place(node.translation, (x, y, z, w), node.scale))
+    return matrix_of(Place(node.translation, normalised(node.rotation), node.scale))
 
 
 def _placed(node: Node, matrix: Matrix, number: int) -> tuple[Place, bool] | None:

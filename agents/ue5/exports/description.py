@@ -13,7 +13,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.ue5.exports.snapshot import Snapshot, unit
+from agents.parts.frames import normalised
+from agents.ue5.exports.snapshot import Snapshot
 from schemas.scene import Actor, Label, Quaternion
 
 Metres = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -71,7 +72,7 @@ def write(snapshot: Snapshot, path: Path) -> None:
 
 def _described(snapshot: Snapshot) -> Iterator[_Described]:
     for actor in snapshot.actors:
-        known = {"label": actor.label, "position": actor.position, "orientation": unit(actor.orientation)}
+        known = {"label": actor.label, "position": actor.position, "orientation": normalised(actor.orientation)}
         words = known | _words(snapshot, actor)
         try:
             yield msgspec.convert(words, type=_Described)

@@ -15,9 +15,10 @@ import trimesh
 from trimesh.exchange.gltf import export_glb
 from trimesh.parent import Geometry
 
+from agents.parts.frames import normalised
 from agents.ue5.exports.meshes import BASIC, mesh_of
 from agents.ue5.exports.shapes import ASPECT_RATIO, FAR, NEAR, Basic, shape
-from agents.ue5.exports.snapshot import Snapshot, unit
+from agents.ue5.exports.snapshot import Snapshot
 from schemas.scene import Actor, Vector
 
 Json = dict[str, Any]  # Any: an object of the file's JSON
@@ -67,7 +68,7 @@ def _node(actor: Actor, meshes: dict[str, int], name: str) -> Json:
     node: Json = {
         "name": actor.label,
         "translation": actor.position,
-        "rotation": unit(actor.orientation),
+        "rotation": normalised(actor.orientation),
         "scale": actor.scale,
         "extras": extras,
     }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Literal, get_args
 
-from agents.parts.frames import rotate
-from agents.ue5.exports.snapshot import Bounds, Snapshot, unit
+from agents.parts.frames import normalised, rotate
+from agents.ue5.exports.snapshot import Bounds, Snapshot
 from schemas.scene import Actor, Vector
 
 Basic = Literal["Cube", "Sphere", "Cylinder", "Cone", "Plane"]
@@ -56,7 +56,7 @@ def _corners(bounds: Bounds) -> list[Vector]:
 
 def _own(actor: Actor, point: Vector) -> Vector:
     """A point of the scene, as seen from the actor: moved, turned and scaled back."""
-    x, y, z, w = unit(actor.orientation)
+    x, y, z, w = normalised(actor.orientation)
     px, py, pz = actor.position
     dx, dy, dz = rotate((-x, -y, -z, w), (point[0] - px, point[1] - py, point[2] - pz))
     sx, sy, sz = actor.scale

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from schemas import scene
-from schemas.scene import Quaternion, Vector
+from schemas.scene import Vector
 
 FURTHEST = 1e9
 """Metres from the origin, and factor of a scale, that the files can still hold: USD and glTF keep 32 bits of much of it."""
@@ -59,13 +59,6 @@ def check(snapshot: Snapshot) -> None:
     for path, angle in snapshot.cameras.items():
         if not 0 < angle < math.pi:
             raise Unexportable(f"camera {path!r} has a field of view of {angle} rad: want one between 0 and pi")
-
-
-def unit(orientation: Quaternion) -> Quaternion:
-    """The quaternion with length one."""
-    length = math.hypot(*orientation)
-    x, y, z, w = orientation
-    return (x / length, y / length, z / length, w / length)
 
 
 def _problems(actor: scene.Actor) -> Iterator[str]:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdLux
 
+from agents.parts.frames import normalised
 from agents.ue5.exports.shapes import ASPECT_RATIO, FACES, FAR, GREY, NEAR, Basic, shape
-from agents.ue5.exports.snapshot import Snapshot, unit
+from agents.ue5.exports.snapshot import Snapshot
 from schemas.scene import Actor, Vector
 
 ROOT = "/Scene"
@@ -85,7 +86,7 @@ def _make_xforms(layer: Sdf.Layer, places: list[str]) -> None:
 
 def _place(stage: Usd.Stage, place: str, actor: Actor) -> None:
     xform = UsdGeom.Xform.Get(stage, place)
-    x, y, z, w = unit(actor.orientation)
+    x, y, z, w = normalised(actor.orientation)
     xform.AddTranslateOp().Set(Gf.Vec3d(*actor.position))
     xform.AddOrientOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Quatd(w, x, y, z))  # of floats, USD makes turns that are 3e-6 off
     xform.AddScaleOp().Set(Gf.Vec3f(*actor.scale))

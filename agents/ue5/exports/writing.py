@@ -39,7 +39,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
 
 def import_writers() -> None:
-    """Import what writes the files, which else the first export does: 0.3 s and 27 MB of this process's own."""
+    """Import what writes the files, which else the first export waits for."""
     from agents.ue5.exports import glb, usd  # noqa: F401
 
 

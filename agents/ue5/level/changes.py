@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 
@@ -18,15 +17,13 @@ from schemas import ue5
 
 AskOne = Callable[[Ask], Awaitable[bytes]]
 
-_LENGTH_TOLERANCE = 1e-3
-
 
 async def spawn(ask: AskOne, roster: Roster, wanted: ue5.Spawn) -> Known:
     """Put an actor into the level, under its label. One that has no label or place is removed again, also where nobody waits any more.
 
     Raises CommandRefused, RemoteError.
     """
-    if abs(math.hypot(*wanted.orientation) - 1) > _LENGTH_TOLERANCE:
+    if not frames.is_unit(wanted.orientation):
         raise CommandRefused("bad_pose", f"the orientation {list(wanted.orientation)} has not the length 1: normalise it")
     if roster.get(wanted.label) is not None:
         raise CommandRefused("label_taken", f"there is an actor {wanted.label!r} already: choose another label, or remove it first")

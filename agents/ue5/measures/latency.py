@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
+from agents.parts.percentile import percentile
 from schemas import ue5
 
 MOST_TIMES = 100_000
 """Times of one second that are kept; more are only counted."""
-
-
-def percentile(ordered: list[float], share: float) -> float | None:
-    """The smallest value that at least this share of them does not exceed (nearest rank); None of none. `ordered` is sorted."""
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else None
 
 
 class Window:
@@ -48,12 +43,12 @@ class Window:
             requests=self._requests,
             moves=self._moves,
             failed=self._failed,
-            round_trip_p50=percentile(trips, 0.5),
-            round_trip_p99=percentile(trips, 0.99),
-            beyond_frame_p50=percentile(beyond, 0.5),
-            beyond_frame_p99=percentile(beyond, 0.99),
-            event_p50=percentile(events, 0.5),
-            event_p99=percentile(events, 0.99),
+            round_trip_p50=_percentile(trips, 0.5),
+            round_trip_p99=_percentile(trips, 0.99),
+            beyond_frame_p50=_percentile(beyond, 0.5),
+            beyond_frame_p99=_percentile(beyond, 0.99),
+            event_p50=_percentile(events, 0.5),
+            event_p99=_percentile(events, 0.99),
         )
         self._begin()
         return latency
@@ -62,3 +57,8 @@ class Window:
         self._requests = self._moves = self._failed = 0
         self._trips: list[float] = []
         self._events: list[float] = []
+
+
+def _percentile(ordered: list[float], share: float) -> float | None:
+    """None of none."""
+    return percentile(ordered, share) if ordered else None

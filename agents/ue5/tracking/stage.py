@@ -16,14 +16,12 @@ import math
 
 from msgspec import Struct
 
-from agents.parts.frames import Quaternion, Vector, rotate, rotation_to_panda, to_panda
+from agents.parts.frames import Quaternion, Vector, is_unit, normalised, rotate, rotation_to_panda, to_panda
 from agents.ue5.tracking.errors import OutOfRange
 from schemas.scene import CameraPose
 
 _POLE = 1e-7
 """Cosine of tilt: nearer to straight up or down than this, pan and roll are one angle, and it is called pan."""
-_LENGTH = 1e-3
-"""How far from one an orientation's length may be."""
 
 
 class StagePose(Struct, frozen=True):
@@ -45,11 +43,10 @@ def unit_orientation(pose: CameraPose) -> Quaternion:
     """The pose's orientation at a length of one. Raises OutOfRange where a number is not finite, or the length is another."""
     if not all(map(math.isfinite, (*pose.position, *pose.orientation))):
         raise OutOfRange(f"{pose.camera!r} is at {pose.position}, {pose.orientation}: want finite numbers")
-    length = math.hypot(*pose.orientation)
-    if abs(length - 1) > _LENGTH:
+    if not is_unit(pose.orientation):
+        length = math.hypot(*pose.orientation)
         raise OutOfRange(f"the orientation of {pose.camera!r}, {pose.orientation}, has a length of {length:.4g}: want 1")
-    x, y, z, w = pose.orientation
-    return (x / length, y / length, z / length, w / length)
+    return normalised(pose.orientation)
 
 
 def _angles(orientation: Quaternion) -> Vector:
