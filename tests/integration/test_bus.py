@@ -225,7 +225,7 @@ def test_commands_are_answered_refused_or_fail_at_once(appliance: Appliance) -> 
     with pytest.raises(NoSuchAgent, match="trainer"):  # told at once: waiting would be a BusTimeout
         client.call(train.STATUS, timeout=0.001)
     wait_for(lambda: {"command.power.set_rate"} <= {entry.topic for entry in appliance.log("command.")}, "the command in the log")
-    assert appliance.log("reply.")
+    wait_for(lambda: appliance.log("reply."), "the replies in the log")
 
 
 def test_an_agent_that_dies_while_it_runs_a_command_is_gone(appliance: Appliance) -> None:
