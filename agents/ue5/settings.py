@@ -8,8 +8,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from agents.parts.secret import read_secret
+from agents.parts.tracking.opentrackio_packet import Encoding
 from agents.ue5.connection.discovery import Address, BadAddress, parse_address
-from agents.ue5.tracking.opentrackio_packet import Encoding
 from agents.ue5.tracking.targets import Targets, parse_target
 from bus.settings import BadSettings
 

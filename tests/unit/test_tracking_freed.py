@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tracking_readers import read_d1
 from turns import matrix, place_of, poses, turn_of
 
-from agents.ue5.tracking.errors import OutOfRange
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.stage import StagePose, to_stage
 from agents.ue5.tracking.freed import encode
-from agents.ue5.tracking.stage import StagePose, to_stage
 from schemas.scene import CameraPose
 
 RESOLUTION = math.radians(1 / 32768)

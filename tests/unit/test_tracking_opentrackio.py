@@ -14,10 +14,10 @@ from jsonschema import Draft202012Validator
 from tracking_readers import checksum, read_packet
 from turns import matrix, poses, turn_of
 
-from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.opentrackio import LARGEST, Moment, encode
-from agents.ue5.tracking.opentrackio_packet import Encoding, Packet, fletcher16, pack
-from agents.ue5.tracking.stage import StagePose, to_stage
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.opentrackio import LARGEST, Moment, encode
+from agents.parts.tracking.opentrackio_packet import Encoding, Packet, fletcher16, pack
+from agents.parts.tracking.stage import StagePose, to_stage
 from schemas.scene import CameraPose
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "opentrackio"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pythonosc.osc_bundle import OscBundle
 from turns import poses
 
-from agents.ue5.tracking.errors import OutOfRange
+from agents.parts.tracking.errors import OutOfRange
 from agents.ue5.tracking.osc import address, encode
 from schemas.scene import CameraPose
 

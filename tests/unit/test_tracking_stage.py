@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from turns import matrix, place_of, poses, quaternions, turn_of
 
 from agents.parts.frames import Quaternion, rotation_from_unreal, rotation_of_rotator
-from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.stage import to_stage
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.stage import to_stage
 from schemas.scene import CameraPose
 
 THIRTY = math.radians(30)

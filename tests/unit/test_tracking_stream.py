@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracking_readers import read_d1, read_packet
 
-from agents.ue5.tracking.errors import OutOfRange
+from agents.parts.tracking.errors import OutOfRange
 from agents.ue5.tracking.limit import Limit
 from agents.ue5.tracking.stream import Stream, Taken, open_stream
 from agents.ue5.tracking.targets import Target

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from agents.parts.frames import Quaternion
-from agents.ue5.tracking.stage import StagePose
+from agents.parts.tracking.stage import StagePose
 from schemas.scene import CameraPose
 
 RIGHT, UP, FORWARD = np.eye(3)

@@ -9,8 +9,8 @@ FreeD has no field of view, and here are no encoders: zoom and focus are sent as
 
 from __future__ import annotations
 
-from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.stage import to_stage
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.stage import to_stage
 from schemas.scene import CameraPose
 
 CAMERAS = 255

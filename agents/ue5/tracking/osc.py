@@ -15,8 +15,8 @@ from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.stage import unit_orientation
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.stage import unit_orientation
 from schemas.scene import CameraPose
 
 LARGEST_FLOAT = (2 - 2**-23) * 2.0**127

@@ -12,8 +12,8 @@ from collections import Counter
 
 import msgspec
 
-from agents.ue5.tracking import opentrackio
-from agents.ue5.tracking.errors import OutOfRange
+from agents.parts.tracking import opentrackio
+from agents.parts.tracking.errors import OutOfRange
 from agents.ue5.tracking.stream import Stream, Taken, open_stream
 from agents.ue5.tracking.targets import Protocol, Targets
 from schemas.scene import CameraPose

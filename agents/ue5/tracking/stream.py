@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from agents.ue5.tracking import freed, opentrackio, osc
+from agents.parts.tracking import opentrackio
+from agents.parts.tracking.opentrackio_packet import Encoding
+from agents.ue5.tracking import freed, osc
 from agents.ue5.tracking.limit import Limit
-from agents.ue5.tracking.opentrackio_packet import Encoding
 from agents.ue5.tracking.targets import Protocol, Target, source
 from schemas.scene import CameraPose
 

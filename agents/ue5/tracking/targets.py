@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from agents.ue5.tracking.opentrackio_packet import Encoding
+from agents.parts.tracking.opentrackio_packet import Encoding
 from bus.settings import BadSettings
 
 Protocol = Literal["opentrackio", "freed", "osc"]

@@ -11,7 +11,7 @@ import cbor2
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.ue5.tracking.opentrackio_packet import Encoding
+from agents.parts.tracking.opentrackio_packet import Encoding
 
 PROTOCOL = "OpenTrackIO"
 

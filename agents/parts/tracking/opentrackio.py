@@ -12,9 +12,9 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
-from agents.ue5.tracking.errors import OutOfRange
-from agents.ue5.tracking.opentrackio_packet import LARGEST, Encoding, Packet, pack
-from agents.ue5.tracking.opentrackio_sample import (
+from agents.parts.tracking.errors import OutOfRange
+from agents.parts.tracking.opentrackio_packet import LARGEST, Encoding, Packet, pack
+from agents.parts.tracking.opentrackio_sample import (
     PROTOCOL,
     Camera,
     Lens,
@@ -31,7 +31,7 @@ from agents.ue5.tracking.opentrackio_sample import (
     Translation,
     write,
 )
-from agents.ue5.tracking.stage import StagePose, to_stage
+from agents.parts.tracking.stage import StagePose, to_stage
 from schemas.scene import CameraPose
 
 VERSION = (1, 0, 1)

@@ -17,7 +17,7 @@ import math
 from msgspec import Struct
 
 from agents.parts.frames import Quaternion, Vector, is_unit, normalised, rotate, rotation_to_panda, to_panda
-from agents.ue5.tracking.errors import OutOfRange
+from agents.parts.tracking.errors import OutOfRange
 from schemas.scene import CameraPose
 
 _POLE = 1e-7
