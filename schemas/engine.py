@@ -61,7 +61,9 @@ class Intrinsics(Struct, frozen=True, kw_only=True):
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """What a camera saw in frame `frame`: a JPEG, the event's one attachment (`attachments` names it), and the camera that it was."""
+    """What a camera saw in frame `frame`, whose actors were put in place at `placed` (ns): the event's one attachment (`attachments` names
+    its type, a JPEG, or of a layer a PNG with alpha), and the camera that it was.
+    """
 
     engine: str
     camera: Label
@@ -69,6 +71,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     position: Vector
     orientation: Quaternion
     intrinsics: Intrinsics
+    placed: int | None = None
+    layer: bool = False
     attachments: tuple[str, ...] = ("image/jpeg",)
 
 

@@ -16,6 +16,8 @@ Quaternion = tuple[float, float, float, float]
 """x, y, z, w, of length one."""
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 """What an actor is called in the scene. Where several are called alike, the first one counts."""
+VIEW_SECONDS = 3.0
+"""After which pictures that nobody wants again are no longer made."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -54,6 +56,17 @@ class Light(Struct, frozen=True, kw_only=True):
     orientation: Quaternion | None = None
 
 
+class View(Struct, frozen=True, kw_only=True):
+    """Pictures of these cameras are wanted, all of them of one frame, `rate` times a second, for the next VIEW_SECONDS.
+
+    A camera in `layers` sees what is virtual alone, on nothing: its pictures are PNGs with alpha. The other cameras do not see that.
+    """
+
+    cameras: Annotated[list[Label], Meta(min_length=1, max_length=4)]
+    layers: Annotated[list[Label], Meta(max_length=4)] = []
+    rate: Annotated[float, Meta(gt=0, le=120)] = 30.0
+
+
 class Frame(Struct, frozen=True, kw_only=True):
     """How fast the engine draws: `rate` frames a second, from two readings of its frame count, `frame_time` seconds each on average."""
 
@@ -88,8 +101,9 @@ class Actors(Struct, frozen=True, kw_only=True):
 ACTOR_POSE = Topic("scene.actor.pose", ActorPoses, delivery=LATEST)
 CAMERA_POSE = Topic("scene.camera.pose", CameraPose, delivery=LATEST)
 LIGHT = Topic("scene.light", Light)
+VIEW = Topic("scene.view", View, delivery=LATEST)
 FRAME = Topic("scene.frame", Frame, rate_hz=1)
 ACTORS = Topic("scene.actors", Actors)
 
-WISHES = (ACTOR_POSE, CAMERA_POSE, LIGHT)
-"""What anybody may publish to change the scene, a script or `bus send` too: no agent of ours has to."""
+WISHES = (ACTOR_POSE, CAMERA_POSE, LIGHT, VIEW)
+"""What anybody may publish to change the scene or to see it, a script or `bus send` too: no agent of ours has to."""

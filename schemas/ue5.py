@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from bus.topic import ArtifactPath, Command, Nothing, Sha256, Topic
+from bus.topic import LATEST, ArtifactPath, Command, Nothing, Sha256, Topic
 from schemas.scene import Label, Quaternion, Vector
 
 Transport = Literal["websocket", "http"]
@@ -53,6 +53,15 @@ class Latency(Struct, frozen=True, kw_only=True):
     beyond_frame_p99: float | None = None
     event_p50: float | None = None
     event_p99: float | None = None
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """The engine has carried out what was wanted of these cameras: by label, the time of the newest such event, in ns. Its answer was here
+    at `applied`.
+    """
+
+    applied: int
+    cameras: dict[str, int]
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -181,6 +190,7 @@ class Status(Struct, frozen=True, kw_only=True):
 CONNECTED = Topic("ue5.connected", Connected)
 DISCONNECTED = Topic("ue5.disconnected", Disconnected)
 LATENCY = Topic("ue5.latency", Latency, rate_hz=1)
+APPLIED = Topic("ue5.applied", Applied, delivery=LATEST)
 LOAD = Topic("ue5.load", Load)
 CALLED = Topic("ue5.called", Called)
 PREFLIGHT_DONE = Topic("ue5.preflight", Preflight)
