@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from agents.parts.http.asgi import App
-from agents.parts.http.door import Door, open_door
+from agents.parts.http.door import Door, open_door, open_paired_door
 from agents.parts.http.gate import Gate
 from agents.parts.http.serving import Serving
 
@@ -17,13 +18,15 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def served(application: Callable[[Gate], App], token: str | None = None) -> Iterator[Door]:
+def served(
+    application: Callable[[Gate], App], token: str | None = None, tls: ssl.SSLContext | None = None, message_bytes: int | None = None
+) -> Iterator[Door]:
     """The door, once it is open. At the end it is closed."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    door = open_door("127.0.0.1", 0, token)
-    serving = Serving(door, application(door.gate))
+    door = open_door("127.0.0.1", 0, token) if tls is None else open_paired_door("127.0.0.1", 0, tls)
+    serving = Serving(door, application(door.gate), message_bytes)
     asyncio.run_coroutine_threadsafe(serving.open(), loop).result(PATIENCE)
     try:
         yield door

@@ -13,6 +13,7 @@ import pytest
 from conftest import wait_for
 from doors import ask_raw, connect, everything, served
 
+from agents.parts.http import connection as connection_module
 from agents.parts.http import guard
 from agents.parts.http import serving as module
 from agents.parts.http.asgi import App, Receive, Scope, Send
@@ -157,7 +158,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: local"])
 def test_a_request_that_does_not_come_is_given_up(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.1)
     with served(guarded(hello)) as door, connect(door) as connection:
         connection.sendall(said)
         with suppress(ConnectionResetError):
@@ -165,7 +166,7 @@ def test_a_request_that_does_not_come_is_given_up(said: bytes, monkeypatch: pyte
 
 
 def test_the_second_request_of_a_connection_must_come_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.1)
     with served(guarded(hello)) as door, connect(door) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\nHost: {door.gate.authority}\r\n\r\n".encode())
         assert status(connection.recv(65536)) == 200
@@ -213,7 +214,7 @@ def is_cut(door: Door) -> bool:
 
 
 def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "READ_SECONDS", 0.1)
     endless = Endless()
     with served(guarded(endless)) as door, connect(door) as connection:
         connection.sendall(request(door))

@@ -72,6 +72,21 @@ def test_port_80_need_not_be_named() -> None:
     assert status(gate, ("Host", "127.0.0.1")) == 421
 
 
+def test_behind_tls_port_443_need_not_be_named() -> None:
+    gate = Gate(address=ip_address("192.168.1.5"), port=443, scheme="https")
+
+    assert gate.url == "https://192.168.1.5:443"
+    assert status(gate, ("Host", "192.168.1.5"), ("Origin", "https://192.168.1.5")) is None
+    assert status(gate, ("Host", "192.168.1.5:80")) == 421
+
+
+def test_pages_that_came_without_tls_may_not_ask_behind_it() -> None:
+    gate = Gate(address=ip_address("127.0.0.1"), port=8000, scheme="https")
+
+    assert status(gate, ("Host", HOST), ("Origin", f"https://{HOST}")) is None
+    assert status(gate, ("Host", HOST), ("Origin", f"http://{HOST}")) == 403
+
+
 def test_pages_from_here_may_ask() -> None:
     assert status(LOCAL, ("Host", HOST), ("Origin", f"http://{HOST}"), ("Sec-Fetch-Site", "same-origin")) is None
     assert status(LOCAL, ("Host", HOST), ("Sec-Fetch-Site", "none")) is None

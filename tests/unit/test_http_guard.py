@@ -122,8 +122,8 @@ def test_a_failure_within_an_answer_reaches_the_server() -> None:
         ask(Guard(fails_later, GATE, error))
 
 
-def websocket(headers: Sequence[tuple[str, str]]) -> list[Message]:
-    """What a guard sends to a WebSocket that wants to open."""
+def websocket(headers: Sequence[tuple[str, str]]) -> Message:
+    """What a guard says first to a WebSocket that wants to open."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -133,13 +133,13 @@ def websocket(headers: Sequence[tuple[str, str]]) -> list[Message]:
         sent.append(message)
 
     asyncio.run(Guard(accepts, GATE, error)(scope("websocket", headers=headers), receive, send))
-    return sent
+    return sent[0]
 
 
 def test_a_websocket_of_another_page_is_refused() -> None:
-    assert [message["type"] for message in websocket(FOREIGN)] == ["websocket.close"]
-    assert [message["type"] for message in websocket((("Host", "evil.example"),))] == ["websocket.close"]
-    assert [message["type"] for message in websocket((("Host", HOST), ("Origin", f"http://{HOST}")))] == ["websocket.accept"]
+    assert (websocket(FOREIGN)["type"], websocket(FOREIGN)["status"]) == ("websocket.http.response.start", 403)
+    assert websocket((("Host", "evil.example"),))["status"] == 421
+    assert websocket((("Host", HOST), ("Origin", f"http://{HOST}"))) == {"type": "websocket.accept"}
 
 
 def test_work_ends_with_its_client() -> None:

@@ -19,10 +19,10 @@ from picows import (
 )
 
 from agents.engine.remote.answer import error_body
-from agents.engine.remote.crowd import Bounded
 from agents.engine.remote.messages import answer_message
 from agents.engine.remote.remote import Remote
 from agents.parts.http.asgi import Scope
+from agents.parts.http.crowd import Bounded
 from agents.parts.http.door import Door
 from agents.parts.http.gate import Refusal
 from agents.parts.http.serving import Lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -22,14 +23,15 @@ class BadDoor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A socket that listens: who connects waits until somebody serves it."""
+    """A socket that listens: who connects waits until somebody serves it, by TLS where there is a certificate for it."""
 
     socket: socket.socket
     gate: Gate
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.gate.authority}"
+        return self.gate.url
 
 
 def open_door(host: str, port: int, token: str | None = None, proof: Proof = BEARER) -> Door:
@@ -48,6 +50,16 @@ def open_door(host: str, port: int, token: str | None = None, proof: Proof = BEA
         )
     listening = _listen(address, port)
     return Door(listening, Gate(address=address, port=listening.getsockname()[1], token=token, proof=proof))
+
+
+def open_paired_door(host: str, port: int, tls: ssl.SSLContext) -> Door:
+    """Listen for HTTPS at an address of this machine, as `open_door` does.
+
+    Others than users of this machine may come here: what answers behind this door must itself let in only who was paired. Raises BadDoor.
+    """
+    address = _address(host)
+    listening = _listen(address, port)
+    return Door(listening, Gate(address=address, port=listening.getsockname()[1], scheme="https"), tls)
 
 
 def _address(host: str) -> Address:

@@ -6,13 +6,16 @@ import hmac
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
 from agents.parts.http.asgi import Scope
 
 Address = IPv4Address | IPv6Address
+Scheme = Literal["http", "https"]
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?", re.ASCII)
-_HTTP_PORT = 80
+_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
+"""That a URL need not name."""
 
 HEAD_BYTES = 16 << 10
 """Of a request's path and headers at most. A server looks whether they are longer only while they are not whole."""
@@ -51,7 +54,7 @@ BEARER = Proof("token", b"authorization", "bearer", "Authorization: Bearer TOKEN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A door's address and port, and the token that everybody must name, if there is one, and how.
+    """A door's address and port, what is spoken there, and the token that everybody must name, if there is one, and how.
 
     A page that somebody visits can have its browser send requests here. Its name may even be turned into this address (DNS rebinding):
     then the browser takes us for that page's own server, but still sends its name as Host. So a Host must be an address of ours, or
@@ -62,6 +65,7 @@ class Gate:
     port: int
     token: str | None = None
     proof: Proof = BEARER
+    scheme: Scheme = "http"
 
     @property
     def authority(self) -> str:
@@ -69,14 +73,18 @@ class Gate:
         name = "localhost" if self.address.is_unspecified else f"[{self.address}]" if self.address.version == 6 else str(self.address)
         return f"{name}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
     def refusal(self, scope: Scope) -> Refusal | None:
         """What speaks against an ASGI request or WebSocket. None: nothing."""
         if _head_bytes(scope) > HEAD_BYTES:
             return Refusal(431, f"path and headers are longer than {HEAD_BYTES} bytes")
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or not self._is_here(hosts[0]):
-            return Refusal(421, f"this is no server of {(', '.join(hosts) or 'no host')[:TOLD]!r}: ask for http://{self.authority}")
-        foreign = [origin for origin in _values(scope, b"origin") if origin != f"http://{hosts[0]}"]
+            return Refusal(421, f"this is no server of {(', '.join(hosts) or 'no host')[:TOLD]!r}: ask for {self.url}")
+        foreign = [origin for origin in _values(scope, b"origin") if origin != f"{self.scheme}://{hosts[0]}"]
         if foreign:
             return Refusal(403, f"pages of {foreign[0][:TOLD]!r} may not ask here")
         if "cross-site" in _values(scope, b"sec-fetch-site"):
@@ -91,7 +99,7 @@ class Gate:
 
     def _is_here(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
-        if parts is None or int(parts[2] or _HTTP_PORT) != self.port:
+        if parts is None or int(parts[2] or _PORTS[self.scheme]) != self.port:
             return False
         open_to_all = self.address.is_unspecified
         if parts[1] == "localhost":

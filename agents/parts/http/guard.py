@@ -18,8 +18,6 @@ BODY_LIMIT = 4 << 20
 BODY_SECONDS = 20.0
 LINGER_SECONDS = 1.0
 """Who is refused while it still sends reads the answer only if its connection stays open for a moment."""
-POLICY_VIOLATION = 1008
-"""A WebSocket's close code, https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1"""
 
 ErrorBody = Callable[[int, str], bytes]
 """The JSON that an application's clients know errors by, for a status and what was wrong."""
@@ -41,7 +39,8 @@ class _Refused(Exception):
 class Guard:
     """An application behind a gate. Bodies have at most BODY_LIMIT bytes and arrive within BODY_SECONDS.
 
-    What the application raises before it has answered is logged, and answered with 500.
+    A WebSocket that wants to open is refused as a request is, by HTTP. What the application raises before it has answered is logged, and
+    answered with 500.
     """
 
     def __init__(self, app: App, gate: Gate, error: ErrorBody) -> None:
@@ -52,7 +51,7 @@ class Guard:
             return await self._app(scope, receive, send)
         refusal = self._gate.refusal(scope)
         if scope["type"] == "websocket":
-            return await (self._app(scope, receive, send) if refusal is None else _close(refusal, receive, send))
+            return await (self._app(scope, receive, send) if refusal is None else self._deny(refusal, send))
         body = _Body(receive)
         try:
             if refusal is not None:
@@ -97,13 +96,24 @@ class Guard:
                 await _say(send, 500, self._error(500, "this request could not be answered: the log says why"))
 
     async def _refuse(self, refusal: Refusal, body: _Body, send: Send) -> None:
-        scheme = _scheme(self._gate.proof) if refusal.status == 401 else None
-        await _say(send, refusal.status, self._error(refusal.status, refusal.message), scheme, more=True)
+        await self._say_refusal(refusal, send, more=True)
         with suppress(TimeoutError, _Left):
             async with asyncio.timeout(LINGER_SECONDS):
                 async for _ in body.parts():
                     pass
         await send({"type": "http.response.body", "body": b""})
+
+    async def _deny(self, refusal: Refusal, send: Send) -> None:
+        """https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response"""
+
+        async def deny(message: Message) -> None:
+            await send({**message, "type": f"websocket.{message['type']}"})
+
+        await self._say_refusal(refusal, deny)
+
+    async def _say_refusal(self, refusal: Refusal, send: Send, *, more: bool = False) -> None:
+        scheme = _scheme(self._gate.proof) if refusal.status == 401 else None
+        await _say(send, refusal.status, self._error(refusal.status, refusal.message), scheme, more=more)
 
 
 class _Body:
@@ -158,9 +168,3 @@ async def _say(send: Send, status: int, body: bytes, scheme: bytes | None = None
         headers.append((b"www-authenticate", scheme))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": more})
-
-
-async def _close(refusal: Refusal, receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket, which a server answers with 403."""
-    await receive()  # websocket.connect
-    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal.message[:100]})

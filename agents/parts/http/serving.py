@@ -1,29 +1,37 @@
 """uvicorn in an agent's own event loop.
 
-It has settings for most of what a door needs. What it lacks is in Connection and Server: deadlines for clients that send no request or
-read no answer, and to leave the signals of the process alone.
+It has settings for most of what a door needs. What it lacks is in Server, Connection and WebSocket: to leave the signals of the process
+alone, and deadlines for clients that end no handshake, send no request or read no answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
-import h11
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agents.parts.http.asgi import App
+from agents.parts.http.connection import Connection
+from agents.parts.http.crowd import Bounded
 from agents.parts.http.door import Door
 from agents.parts.http.gate import HEAD_BYTES
+from agents.parts.http.websocket import WebSocket
 
 CONNECTIONS = 64
 """At once: a request on one more is answered with 503, and connections beyond twice as many are cut."""
-HEAD_SECONDS, READ_SECONDS, KEEP_ALIVE_SECONDS = 10.0, 20.0, 5
-"""How long a request's headers may take, how long a client may leave an answer unread, and be silent between two requests."""
+KEEP_ALIVE_SECONDS = 5
+"""How long a client may be silent between two requests."""
+HANDSHAKE_SECONDS, FAREWELL_SECONDS = 5.0, 5.0
+"""How long a client may take to agree on TLS, and to read its last answer and end it."""
+PING_SECONDS, PONG_SECONDS = 5.0, 5.0
+"""How often a WebSocket's client is pinged, and how long it may leave that unanswered."""
 GRACE_SECONDS, CUT_SECONDS = 0.3, 0.3
 """How long a closing door lets answers go on, and then waits for applications to notice that it has cut them. uvicorn looks every 0.1 s."""
 
@@ -31,18 +39,19 @@ _log = structlog.get_logger()
 
 
 class Serving:
-    """An application behind a door, from `open` to `close`."""
+    """An application behind a door, from `open` to `close`. WebSockets are served where a bound for their messages is given."""
 
-    def __init__(self, door: Door, app: App) -> None:
+    def __init__(self, door: Door, app: App, message_bytes: int | None = None) -> None:
         self._door = door
-        self._server = Server(_config(app))
+        self._server = Server(_config(app, message_bytes), door.tls)
         log = logging.getLogger("uvicorn.error")
         log.handlers, log.propagate = [Lines(logging.WARNING)], False
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Answer from now on, in this event loop."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._door.socket]), name="http")
+        bounded = Bounded(self._door.socket, 2 * CONNECTIONS)
+        self._task = asyncio.create_task(self._server.serve(sockets=[bounded]), name="http")
         self._task.add_done_callback(_report)
 
     async def close(self) -> None:
@@ -70,61 +79,29 @@ class Serving:
 class Server(uvicorn.Server):
     """uvicorn's, in a process that has other things to do: its signals belong to the agent."""
 
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Listen as uvicorn does, which leaves a client a minute for the handshake of TLS, and half of one for its end."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                partial(Connection, self.config, self.server_state, {}),
+                sock=listening,
+                backlog=self.config.backlog,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=FAREWELL_SECONDS if self._tls else None,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class Connection(H11Protocol):
-    """A client's connection. Alone, uvicorn waits for ever for the end of a request's headers, and for a client to read."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self._head = _Deadline(HEAD_SECONDS, transport.abort)
-        self._reading = _Deadline(READ_SECONDS, transport.abort)
-        self._await_head()
-        if len(self.connections) > 2 * CONNECTIONS:
-            transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._head.stop()
-        self._reading.stop()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._reading.start()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._reading.stop()
-
-    def _await_head(self) -> None:
-        if self.conn.their_state is h11.IDLE:  # it stays so until a whole head is there
-            self._head.start()
-        else:
-            self._head.stop()
-
-
-class _Deadline:
-    """Calls `late` so many seconds after it was started, unless it is stopped before. Starting it again does not move it."""
-
-    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
-        self._seconds, self._late = seconds, late
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._late)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class Lines(logging.Handler):
@@ -134,11 +111,15 @@ class Lines(logging.Handler):
         _log.log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
 
 
-def _config(app: App) -> uvicorn.Config:
+def _config(app: App, message_bytes: int | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
-        ws="none",
+        ws="none" if message_bytes is None else WebSocket,
+        ws_max_size=message_bytes or 0,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
+        ws_per_message_deflate=False,  # a short message does not become shorter, a long one could become too long
         lifespan="off",
         interface="asgi3",
         log_config=None,

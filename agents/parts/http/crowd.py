@@ -1,6 +1,6 @@
 """A listening socket that bounds how many connections there are, also of those that have asked for nothing yet.
 
-picows counts no connections, and makes its protocols itself: the socket is the one place that all of them pass.
+Neither picows nor uvicorn counts a connection before its handshake is over: the socket is the one place that all of them pass.
 """
 
 from __future__ import annotations
