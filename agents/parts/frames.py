@@ -76,6 +76,11 @@ def rotation_to_panda(orientation: Quaternion) -> Quaternion:
     return (x, -z, y, w)
 
 
+def rotation_from_panda(orientation: Quaternion) -> Quaternion:
+    x, y, z, w = orientation
+    return (x, z, -y, w)
+
+
 def unreal_to_panda(position: Vector) -> Vector:
     """A position of Unreal, in Panda3D's frame."""
     x, y, z = position

@@ -12,7 +12,7 @@ from turns import matrix, place_of, poses, quaternions, turn_of
 
 from agents.parts.frames import Quaternion, rotation_from_unreal, rotation_of_rotator
 from agents.parts.tracking.errors import OutOfRange
-from agents.parts.tracking.stage import to_stage
+from agents.parts.tracking.stage import StagePose, from_stage, to_stage
 from schemas.scene import CameraPose
 
 THIRTY = math.radians(30)
@@ -95,3 +95,19 @@ def test_a_length_that_is_nearly_one_makes_no_difference(orientation: Quaternion
 def test_what_is_no_pose_is_refused(pose: CameraPose, says: str) -> None:
     with pytest.raises(OutOfRange, match=says):
         to_stage(pose)
+
+
+@given(st.builds(StagePose, st.tuples(angles, angles, angles), angles, angles, angles))
+def test_a_pose_of_the_stage_is_the_same_place_and_turn_on_the_bus(staged: StagePose) -> None:
+    place = from_stage(staged)
+
+    np.testing.assert_allclose(place.position, place_of(staged), atol=1e-9)
+    np.testing.assert_allclose(matrix(place.orientation), turn_of(staged), atol=1e-9)
+
+
+@given(poses)
+def test_a_pose_comes_back_from_the_stage(pose: CameraPose) -> None:
+    place = from_stage(to_stage(pose))
+
+    np.testing.assert_allclose(place.position, pose.position, atol=1e-9)
+    np.testing.assert_allclose(matrix(place.orientation), matrix(pose.orientation), atol=1e-6)

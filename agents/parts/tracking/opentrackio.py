@@ -12,7 +12,8 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
-from agents.parts.tracking.errors import OutOfRange
+from agents.parts.rigid import Rigid
+from agents.parts.tracking.errors import NotTaken, OutOfRange
 from agents.parts.tracking.opentrackio_packet import LARGEST, Encoding, Packet, pack
 from agents.parts.tracking.opentrackio_sample import (
     PROTOCOL,
@@ -22,6 +23,7 @@ from agents.parts.tracking.opentrackio_sample import (
     Rate,
     Rotation,
     Sample,
+    Scale,
     Size,
     Static,
     Timestamp,
@@ -31,7 +33,7 @@ from agents.parts.tracking.opentrackio_sample import (
     Translation,
     write,
 )
-from agents.parts.tracking.stage import StagePose, to_stage
+from agents.parts.tracking.stage import StagePose, from_stage, to_stage
 from schemas.scene import CameraPose
 
 VERSION = (1, 0, 1)
@@ -40,8 +42,13 @@ SENSOR = Size(height=20.25, width=36.0)
 SOURCES = 200
 """The largest number of a source, which has the multicast group 239.135.1.<number>."""
 
+FARTHEST = 1e6
+"""Metres, and degrees, that a transform of somebody else may have."""
+OURS = "zeropoint-bus: scene.camera.pose"
+"""What the notes of our own samples say: they are of a scene's camera."""
+
 _SECOND = 1_000_000_000
-_TRACKER = Tracker(notes="zeropoint-bus: scene.camera.pose")
+_TRACKER = Tracker(notes=OURS)
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -63,6 +70,20 @@ def encode(pose: CameraPose, moment: Moment, encoding: Encoding) -> bytes:
     if len(packet) > LARGEST:
         raise OutOfRange(f"the sample of {pose.camera!r} takes {len(packet)} bytes, want at most {LARGEST}: give it a shorter label")
     return packet
+
+
+def place(sample: Sample) -> Rigid:
+    """Where the camera is in the frame of the bus: its transforms, composed in their order. Raises NotTaken."""
+    composed = Rigid()
+    for transform in sample.transforms:
+        composed = composed.then(from_stage(_staged(transform)))
+    return composed
+
+
+def time_ns(sample: Sample) -> int | None:
+    """When it was taken, in ns of whatever clock its source has; None: it does not say."""
+    stamp = sample.timing and sample.timing.sample_timestamp
+    return stamp.seconds * _SECOND + stamp.nanoseconds if stamp else None
 
 
 def _sample(pose: CameraPose, moment: Moment) -> Sample:
@@ -94,3 +115,13 @@ def _timing(moment: Moment) -> Timing:
 def _transform(pose: StagePose) -> Transform:
     x, y, z = pose.position
     return Transform(translation=Translation(x=x, y=y, z=z), rotation=Rotation(pan=-pose.pan, tilt=pose.tilt, roll=pose.roll), id="Camera")
+
+
+def _staged(transform: Transform) -> StagePose:
+    at, turn = transform.translation, transform.rotation
+    numbers = (at.x, at.y, at.z, turn.pan, turn.tilt, turn.roll)
+    if not all(abs(number) <= FARTHEST for number in numbers):  # so written, it also says no to what is no number
+        raise NotTaken("out of range", f"a transform has {numbers}: want finite numbers, at most {FARTHEST:g}")
+    if transform.scale not in (None, Scale()):
+        raise NotTaken("scaled", f"a transform has {transform.scale}: want a stage in metres, as OpenTrackIO's is")
+    return StagePose((at.x, at.y, at.z), -turn.pan, turn.tilt, turn.roll)

@@ -5,15 +5,19 @@ Source: OpenTrackIO 1.0.1's JSON schema (opentrackio.org/schema.json), names and
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import defaultdict
+from typing import Annotated, Any, NoReturn
 
 import cbor2
 import msgspec
 from msgspec import Meta, Struct
 
+from agents.parts.tracking.errors import NotTaken
 from agents.parts.tracking.opentrackio_packet import Encoding
 
 PROTOCOL = "OpenTrackIO"
+DEEPEST = 16
+"""Of what in a sample of CBOR lies in what; the schema's deepest is 6."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=1023)]
 Uuid = Annotated[str, Meta(pattern="^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -65,9 +69,10 @@ class Timestamp(Part, frozen=True, kw_only=True):
 
 
 class Timing(Part, frozen=True, kw_only=True):
-    """`mode` is `internal` where the sample itself says when it was taken."""
+    """`mode` is `internal` where the sample itself says when it was taken. With `recorded_timestamp` it is played back."""
 
     mode: Text | None = None
+    recorded_timestamp: Timestamp | None = None
     sample_rate: Rate | None = None
     sample_timestamp: Timestamp | None = None
     sequence_number: Unsigned32 | None = None
@@ -95,9 +100,18 @@ class Rotation(Struct, frozen=True, kw_only=True):
     roll: float = 0.0
 
 
+class Scale(Struct, frozen=True, kw_only=True):
+    """Factors."""
+
+    x: float = 1.0
+    y: float = 1.0
+    z: float = 1.0
+
+
 class Transform(Part, frozen=True, kw_only=True):
     translation: Translation
     rotation: Rotation
+    scale: Scale | None = None
     id: Text | None = None
 
 
@@ -120,3 +134,22 @@ def write(sample: Sample, encoding: Encoding) -> bytes:
     if encoding == "json":
         return msgspec.json.encode(sample)
     return cbor2.dumps(msgspec.to_builtins(sample))
+
+
+def read(payload: bytes, encoding: Encoding) -> Sample:
+    """The sample that a payload is; what it has besides is ignored. Raises NotTaken."""
+    try:
+        if encoding == "json":
+            return msgspec.json.decode(payload, type=Sample)
+        return msgspec.convert(_plain(payload), Sample)
+    except (msgspec.MsgspecError, cbor2.CBORDecodeError, ValueError, RecursionError) as error:  # a ValueError: no UTF-8
+        raise NotTaken("unreadable sample", f"a sample in {encoding} that is none: {error}") from error
+
+
+def _plain(payload: bytes) -> Any:  # Any: whatever it is, msgspec judges
+    """CBOR without tags, which make objects of many kinds out of a few bytes. Raises CBORDecodeError."""
+    return cbor2.loads(payload, max_depth=DEEPEST, tag_hook=_refuse_tag, semantic_decoders=defaultdict(lambda: _refuse_tag))
+
+
+def _refuse_tag(*_: object) -> NoReturn:
+    raise ValueError("a tag: OpenTrackIO has none")

@@ -16,7 +16,18 @@ import math
 
 from msgspec import Struct
 
-from agents.parts.frames import Quaternion, Vector, is_unit, normalised, rotate, rotation_to_panda, to_panda
+from agents.parts.frames import (
+    Quaternion,
+    Vector,
+    from_panda,
+    is_unit,
+    normalised,
+    rotate,
+    rotation_from_panda,
+    rotation_to_panda,
+    to_panda,
+)
+from agents.parts.rigid import Rigid, product, turned_by
 from agents.parts.tracking.errors import OutOfRange
 from schemas.scene import CameraPose
 
@@ -37,6 +48,13 @@ def to_stage(pose: CameraPose) -> StagePose:
     """A pose of the bus, on the stage. Raises OutOfRange."""
     orientation = unit_orientation(pose)
     return StagePose(to_panda(pose.position), *_angles(rotation_to_panda(orientation)))
+
+
+def from_stage(pose: StagePose) -> Rigid:
+    """Where that is, and how it is turned, in the frame of the bus. All numbers must be finite."""
+    pan, tilt, roll = map(math.radians, (pose.pan, pose.tilt, pose.roll))
+    turned = product(product(turned_by((0.0, 0.0, -pan)), turned_by((tilt, 0.0, 0.0))), turned_by((0.0, roll, 0.0)))
+    return Rigid(from_panda(pose.position), normalised(rotation_from_panda(turned)))
 
 
 def unit_orientation(pose: CameraPose) -> Quaternion:
