@@ -9,6 +9,8 @@ from msgspec import Struct
 from agents.parts.frames import Quaternion, Vector, normalised, rotate
 
 IDENTITY: Quaternion = (0.0, 0.0, 0.0, 1.0)
+_LEVEL = 0.2
+"""Of a direction of length one: where it is less along the floor, it is mostly up or down, and no heading."""
 _SMALL = 1e-9
 """Radians: so small an angle has no axis that rounding has left."""
 
@@ -76,6 +78,20 @@ def rotation_vector(orientation: Quaternion) -> Vector:
     if sine < _SMALL:
         return (2 * x, 2 * y, 2 * z)
     return scaled((x, y, z), 2 * math.atan2(sine, w) / sine)
+
+
+def about_y(angle: float) -> Quaternion:
+    """The rotation about Y, to the left for what looks along -Z."""
+    return (0.0, math.sin(angle / 2), 0.0, math.cos(angle / 2))
+
+
+def heading(orientation: Quaternion) -> float:
+    """The turn about Y, in radians, that takes -Z to where a device looks along the floor. If it looks up or down, its right side says it."""
+    forward = rotate(orientation, (0.0, 0.0, -1.0))
+    if math.hypot(forward[0], forward[2]) >= _LEVEL:
+        return math.atan2(-forward[0], -forward[2])
+    right = rotate(orientation, (1.0, 0.0, 0.0))
+    return math.atan2(-right[2], right[0])
 
 
 def angle_between(a: Quaternion, b: Quaternion) -> float:
