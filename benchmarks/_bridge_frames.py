@@ -53,7 +53,7 @@ def draw_in_turns(running: Running, wanted: Sequence[Case], rounds: int, seconds
     drawn = []
     for _ in range(rounds):
         for beside in (False, True):
-            with _trainer(running) if beside else ExitStack():
+            with trainer(running) if beside else ExitStack():
                 drawn += [Drawn(case, beside, frames_of(running, case, seconds)) for case in wanted]
     return drawn
 
@@ -73,7 +73,7 @@ def frames_of(running: Running, case: Case, seconds: int) -> list[engine.Frame]:
 
 
 @contextmanager
-def _trainer(running: Running) -> Iterator[None]:
+def trainer(running: Running) -> Iterator[None]:
     """The trainer, from its first step on."""
     child = running.start("trainer", **TRAINS)
     try:

@@ -1,4 +1,4 @@
-"""Poses of a headset, or of another tracker behind the same topics; calibrated cameras; and the overlay of the scene on their pictures.
+"""Poses of a headset, or of another tracker behind the same topics, and the overlay of the scene on a camera's pictures.
 
 Everything is in the frame of the bus, which is WebXR's: metres, right-handed, Y up, devices look along -Z. Angles are radians. A pose's
 event has as its `time` when the device was there, by this machine's clock; the stamps in its data are by that clock too, in ns.
@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from bus.topic import LATEST, ArtifactPath, Command, Name, Nothing, Sha256, Topic
-from schemas.engine import Intrinsics
+from bus.topic import LATEST, ArtifactPath, Command, Name, Nothing, Topic
 from schemas.scene import Quaternion, Vector
 
 Device = Literal["head", "hand.left", "hand.right", "controller.left", "controller.right"]
@@ -159,85 +158,6 @@ class Latency(Struct, frozen=True, kw_only=True):
     clock: Clock | None = None
 
 
-class Board(Struct, frozen=True, kw_only=True):
-    """A calibration board: `columns` by `rows` squares of a ChArUco board, or inner corners of a chessboard. Edges of `square` and `marker`
-    are in metres; `dictionary` is OpenCV's name of a ChArUco board's markers.
-    """
-
-    pattern: Literal["charuco", "chessboard"] = "charuco"
-    columns: Annotated[int, Meta(ge=3, le=50)] = 7
-    rows: Annotated[int, Meta(ge=3, le=50)] = 5
-    square: Annotated[float, Meta(gt=0, le=10)] = 0.04
-    marker: Annotated[float, Meta(gt=0, le=10)] = 0.03
-    dictionary: Annotated[str, Meta(pattern=r"^DICT_[A-Z0-9_]{1,30}\Z")] = "DICT_4X4_50"
-
-
-class CameraModel(Struct, frozen=True, kw_only=True):
-    """A camera as OpenCV has it: `distortion` is k1, k2, p1, p2, k3."""
-
-    intrinsics: Intrinsics
-    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-class Mount(Struct, frozen=True, kw_only=True):
-    """Where a camera sits on its tracker, in the tracker's frame: both look along -Z. `method` is that of hand-eye calibration; residuals
-    are RMS, in metres and radians.
-    """
-
-    position: Vector
-    orientation: Quaternion
-    method: str
-    translation_residual: float
-    rotation_residual: float
-    views: int
-
-
-class ViewError(Struct, frozen=True, kw_only=True):
-    """A view of the board: RMS of its corners in pixels. `used`: it is part of the result; else `reason` says why not."""
-
-    name: str
-    corners: int
-    error: float | None
-    used: bool
-    reason: str | None = None
-
-
-class Calibration(Struct, frozen=True, kw_only=True):
-    """A calibrated camera. `rms` in pixels over all views used; `deviations` are standard deviations of fx, fy, cx, cy (pixels) and of the
-    five of the distortion. `path` is its file below `artifacts/`.
-    """
-
-    job: Name
-    source: str
-    kind: Kind
-    board: Board
-    camera: CameraModel
-    rms: float
-    deviations: tuple[float, ...]
-    views: list[ViewError]
-    mount: Mount | None = None
-    path: ArtifactPath
-    hash: Sha256
-
-
-class Calibrating(Struct, frozen=True, kw_only=True):
-    """How far a calibration is: `taken` of `wanted` views are good. `hint` says what the next one should be."""
-
-    job: Name
-    taken: int
-    wanted: int
-    looked_at: int
-    hint: str | None = None
-
-
-class Refused(Struct, frozen=True, kw_only=True):
-    """A calibration came to nothing: why, and what to do."""
-
-    job: Name
-    reason: str
-    mend: str
-
-
 class Recorded(Struct, frozen=True, kw_only=True):
     """A recording of a device's poses is over: `path` is a TUM trajectory below `artifacts/`, `plot` a picture of it."""
 
@@ -286,29 +206,6 @@ class Pairing(Struct, frozen=True, kw_only=True):
     expires: int
     fingerprint: str
     qr: list[str]
-
-
-class Calibrate(Struct, frozen=True, kw_only=True):
-    """Calibrate a camera by views of a board.
-
-    `source`: `engine`, its own camera moved around the board that it shows; `files`, pictures in the folder `path` (and for the mount a
-    `poses.txt` there, the tracker's pose of each: name, x, y, z, qx, qy, qz, qw); or `camera`, number `device` of this machine, of which
-    pictures are taken while it or the board is moved, and the mount is found by the poses of `tracker` meanwhile.
-    """
-
-    source: Literal["engine", "files", "camera"] = "engine"
-    path: Annotated[str, Meta(max_length=4096)] | None = None
-    device: Annotated[int, Meta(ge=0, le=63)] = 0
-    tracker: Device | None = None
-    board: Board = Board()
-    views: Annotated[int, Meta(ge=4, le=200)] = 15
-
-
-class CalibrationBegun(Struct, frozen=True, kw_only=True):
-    """`xr.calibration.progress` says how far it is, then `xr.calibration.done` or `refused`."""
-
-    job: Name
-    wanted: int
 
 
 class Recentred(Struct, frozen=True, kw_only=True):
@@ -382,7 +279,9 @@ class OverlayState(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """Where the page is, who sends poses, and how late they are. `lan` is null unless the setting opens it."""
+    """Where the page is, who sends poses, and how late they are. `lan` is null unless the setting opens it. `calibration` is the newest
+    one's file.
+    """
 
     page: str | None
     lan: str | None
@@ -391,7 +290,7 @@ class Status(Struct, frozen=True, kw_only=True):
     tracked: dict[str, float]
     """Devices that are tracked, and the poses of each in the last second."""
     latency: Latency | None
-    calibration: Calibration | None
+    calibration: ArtifactPath | None
     overlay: OverlayState
     opentrackio: str | None
     refused: dict[str, int]
@@ -408,15 +307,11 @@ ENDED = Topic("xr.session.ended", Ended)
 LOST = Topic("xr.tracking.lost", Lost)
 FOUND = Topic("xr.tracking.found", Found)
 LATENCY = Topic("xr.latency", Latency)
-PROGRESS = Topic("xr.calibration.progress", Calibrating)
-CALIBRATED = Topic("xr.calibration.done", Calibration)
-REFUSED = Topic("xr.calibration.refused", Refused)
 RECORDED = Topic("xr.recorded", Recorded)
 OVERLAID = Topic("xr.overlay", Overlaid, delivery=LATEST)
 
 STATUS = Command("xr.status", Nothing, Status)
 PAIR = Command("xr.pair", Pair, Pairing)
-CALIBRATE = Command("xr.calibrate", Calibrate, CalibrationBegun)
 RECENTER = Command("xr.recenter", Nothing, Recentred)
 RECORD = Command("xr.record", Record, Recording)
 REPLAY = Command("xr.replay", Replay, Replaying)

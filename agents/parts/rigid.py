@@ -86,7 +86,7 @@ def about_y(angle: float) -> Quaternion:
 
 
 def heading(orientation: Quaternion) -> float:
-    """The turn about Y, in radians, that takes -Z to where a device looks along the floor. If it looks up or down, its right side says it."""
+    """The turn about Y, in radians, that takes -Z to where a device looks along the floor; if it looks up or down, its right says it."""
     forward = rotate(orientation, (0.0, 0.0, -1.0))
     if math.hypot(forward[0], forward[2]) >= _LEVEL:
         return math.atan2(-forward[0], -forward[2])

@@ -104,6 +104,7 @@ class Recorder(Agent):
             self._on_damage,
             partial(self._on_unwritten, "audit", "the audit of the Petals peer is not written"),
             partial(self._on_unwritten, "bridge", "the files of the bridge to an engine are not written"),
+            partial(self._on_unwritten, "xr", "the files of poses are not written"),
         )
         self.committer = Committer(
             self.client.publisher, self.recording, self.intake, subscriber, self._on_committed, self._on_degraded, self._on_fatal

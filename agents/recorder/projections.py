@@ -21,6 +21,7 @@ from agents.recorder.exports import Exports
 from agents.recorder.recipe_results import TOPIC as RECIPE_CHECKED
 from agents.recorder.recipe_results import RecipeResults
 from agents.recorder.run_files import CURVE, HELDOUT, PICTURE, POWER, RunFiles
+from agents.recorder.xr import overlay
 from bus.event import Event
 from bus.log.errors import DamagedSegment
 from bus.log.log import Log
@@ -146,8 +147,8 @@ class Projector:
 
     `on_finished` is called with each run whose files are complete, `on_curve` with each folder whose loss curve is to be drawn, `on_error`
     with what keeps files from being written, and with None when they are again, `on_damage` each time that a damaged place of the log
-    is met: they are made of what lies around it. `on_audit` and `on_bridge` are as `on_error`, of the Petals peer's audit and of the
-    bridge's files alone.
+    is met: they are made of what lies around it. `on_audit`, `on_bridge` and `on_xr` are as `on_error`, of the Petals peer's audit, of the
+    bridge's files and of those of poses alone.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Projector:
         on_damage: OnDamage = say_damage,
         on_audit: Callable[[Exception | None], None] = say_unwritten,
         on_bridge: Callable[[Exception | None], None] = say_unwritten,
+        on_xr: Callable[[Exception | None], None] = say_unwritten,
     ) -> None:
         self._artifacts = artifacts
         self._log = log
@@ -170,7 +172,7 @@ class Projector:
         self._projection = Projection(artifacts)
         self._recipes = RecipeResults(artifacts)
         self._exports = Exports(artifacts)
-        self._beside = (Beside([audit(artifacts)], on_audit), Beside(bridge(artifacts), on_bridge))
+        self._beside = (Beside([audit(artifacts)], on_audit), Beside(bridge(artifacts), on_bridge), Beside(overlay(artifacts), on_xr))
         self._cursor = 0
         self._failed = False
         self._lock = threading.Lock()
@@ -304,7 +306,7 @@ def project(artifacts: Path, run: str | None = None) -> list[Path]:
 
 def _project_beside(artifacts: Path) -> None:
     """Make the files that belong to no run again."""
-    for files in (audit(artifacts), *bridge(artifacts)):
+    for files in (audit(artifacts), *bridge(artifacts), *overlay(artifacts)):
         files.make_again(read_folder(artifacts / "log", topics=list(files.topics), on_damage=say_damage))
 
 

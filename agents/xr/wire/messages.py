@@ -1,14 +1,20 @@
-"""What the page and this agent say to each other over one WebSocket. `codec.py` has the bytes; docs/xr.md describes them.
+"""What the page and this agent say to each other over one WebSocket. `codec.py` has the bytes; docs/xr-wire.md describes them.
 
 Times of the page are milliseconds of its own clock, `performance.now()`; times of this machine are ns since the Unix epoch.
 """
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
 
 from agents.parts.frames import Quaternion, Vector
+from bus.topic import Name
 from schemas.xr import Button, Device, Joint, Mode, Tracking
+
+Told = Annotated[str, Meta(max_length=200)]
+"""Something a browser says of itself."""
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -70,34 +76,34 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Hello(Struct, frozen=True, kw_only=True, tag="hello", forbid_unknown_fields=True):
     """The first message of a page: `page` is a random name that it keeps over reconnects, until it is loaded anew."""
 
-    page: str
-    kind: str  # `poses` or `overlay`: which of the two pages it is
-    user_agent: str
+    page: Name
+    kind: Literal["poses", "overlay"]
+    user_agent: Annotated[str, Meta(max_length=500)]
 
 
 class Begin(Struct, frozen=True, kw_only=True, tag="begin", forbid_unknown_fields=True):
     """A session of WebXR has begun, or goes on after a reconnect. `native` is false where a script stands in for the browser's WebXR."""
 
-    session: str
+    session: Name
     mode: Mode
     native: bool
-    space: str
-    rate: float | None = None
-    profiles: list[str] = []
+    space: Told
+    rate: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    profiles: Annotated[list[Told], Meta(max_length=16)] = []
 
 
 class End(Struct, frozen=True, kw_only=True, tag="end", forbid_unknown_fields=True):
     """It has ended, by the user's will or the browser's."""
 
-    session: str
-    reason: str
+    session: Name
+    reason: Told
 
 
 class Rest(Struct, frozen=True, kw_only=True, tag="rest", forbid_unknown_fields=True):
     """The headset is not worn, asleep, or shows something else (`visibilityState`): nothing is tracked until a frame comes."""
 
-    session: str
-    visibility: str
+    session: Name
+    visibility: Told
 
 
 Binary = Frame | Ping | Echo | Shown

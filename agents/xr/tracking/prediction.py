@@ -1,0 +1,24 @@
+"""Where a device will be in a moment, if it goes on as it moves."""
+
+from __future__ import annotations
+
+from agents.parts.frames import normalised
+from agents.parts.rigid import Rigid, added, product, scaled, turned_by
+from agents.xr.tracking.motion import Motion
+
+LONGEST = 0.1
+"""Seconds: a head does not go on as it does for longer."""
+
+
+def predicted(place: Rigid, motion: Motion, seconds: float) -> Rigid:
+    """At constant velocity, and at constant angular velocity by the exponential map. Further ahead than `LONGEST` is as that.
+
+    What is not known of the motion is taken as none.
+    """
+    ahead = min(seconds, LONGEST)
+    position, orientation = place.position, place.orientation
+    if motion.linear is not None:
+        position = added(position, scaled(motion.linear, ahead))
+    if motion.angular is not None:
+        orientation = normalised(product(turned_by(scaled(motion.angular, ahead)), orientation))
+    return Rigid(position, orientation)
