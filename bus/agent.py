@@ -16,6 +16,9 @@ from bus.errors import NotDeclared
 from bus.lifecycle import AgentState, Part, PartKind
 from bus.topic import Command, Topic
 
+MOST_MEASURES = 8
+"""Of an agent: a heartbeat is small, and so is a screen."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])  # a handler: its own annotations say what it takes
 
@@ -102,7 +105,8 @@ class Agent:
     is how long an async `stop` may take.
     Handlers may be plain or async; plain ones run on the event loop and must be quick. `start`, `stop` and `close` may be
     overridden, plain or async. Publishing is safe from any thread. `rates` is what each topic promises, in events a second;
-    `versions` what the agent is made of, for its manifest.
+    `versions` what the agent is made of, for its manifest. `measures` are figures that a person wants to see in `bus top`, by name with
+    unit (`motion to photon p50, ms`): the first MOST_MEASURES are shown.
     """
 
     name: ClassVar[str]
@@ -124,6 +128,7 @@ class Agent:
         self.reason: str | None = None
         self.parts: list[Part] = []
         self.versions: dict[str, str] = {}
+        self.measures: dict[str, float] = {}
         self.rates = {topic.name: topic.rate_hz for topic in self.publishes if topic.rate_hz}
 
     def connected(self, client: Client) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import msgspec
 import psutil
 
-from bus.agent import Agent
+from bus.agent import MOST_MEASURES, Agent
 from bus.client import Client
 from bus.dispatch import Dispatch
 from bus.gap import Gaps
@@ -61,6 +61,7 @@ class Pulse:
             undecodable=self._client.rejections.total,
             dropped=publisher.dropped,
             waiting=len(publisher.ring),
+            measures=told(self._agent.measures),
         )
 
     def _late(self) -> list[str]:
@@ -86,6 +87,11 @@ def manifest(agent: Agent, dispatch: Dispatch) -> Manifest:
         state=agent.state,
         reason=agent.reason,
     )
+
+
+def told(measures: dict[str, float]) -> dict[str, float]:
+    """The first MOST_MEASURES of them; other threads may add some meanwhile."""
+    return dict(list(measures.items())[:MOST_MEASURES])
 
 
 def _scalars(settings: msgspec.Struct) -> dict[str, Scalar]:

@@ -51,7 +51,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     `waiting` counts events not yet acknowledged, `undecodable` frames or data that no handler could be given,
     `dropped` LATEST events that found no room in the socket, `restarts` what the supervisor has seen. Of what it reads, `received`
     counts events, `filled` those among them that were lost on the way and came from the log, `gaps` stretches that could not be
-    had; `behind`: it waits for older events at this moment.
+    had; `behind`: it waits for older events at this moment. `measures` are figures of its own, by name with unit.
     """
 
     state: AgentState
@@ -69,6 +69,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     behind: bool = False
     late: list[str] = []
     reason: str | None = None
+    measures: dict[str, float] = {}
 
 
 class HandlerError(Struct, frozen=True, kw_only=True):

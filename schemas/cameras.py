@@ -60,10 +60,12 @@ class ViewError(Struct, frozen=True, kw_only=True):
 
 class Calibration(Struct, frozen=True, kw_only=True):
     """A calibrated camera. `rms` in pixels over all views used; `deviations` are standard deviations of fx, fy, cx, cy (pixels) and of the
-    five of the distortion. `path` is its file below `artifacts/`.
+    five of the distortion. `device` is the camera's number on this machine, null: the engine's stand-in. `path` is its file, below
+    `artifacts/`.
     """
 
     job: Name
+    device: int | None
     source: str
     kind: Kind
     board: Board
@@ -97,9 +99,10 @@ class Refused(Struct, frozen=True, kw_only=True):
 class Calibrate(Struct, frozen=True, kw_only=True):
     """Calibrate a camera by views of a board.
 
-    `source`: `engine`, its own camera moved around the board that it shows; `files`, pictures in the folder `path` (and for the mount a
-    `poses.txt` there, the tracker's pose of each: name, x, y, z, qx, qy, qz, qw); or `camera`, number `device` of this machine, of which
-    pictures are taken while it or the board is moved, and the mount is found by the poses of `tracker` meanwhile.
+    `source`: `engine`, its own camera moved around the board that it shows; `files`, pictures that camera number `device` of this machine
+    took, in the folder `path` (and for the mount a `poses.txt` there, the tracker's pose of each: name, x, y, z, qx, qy, qz, qw); or
+    `camera`, number `device`, of which pictures are taken while it or the board is moved, and the mount is found by the poses of `tracker`
+    meanwhile.
     """
 
     source: Literal["engine", "files", "camera"] = "engine"

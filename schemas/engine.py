@@ -61,8 +61,8 @@ class Intrinsics(Struct, frozen=True, kw_only=True):
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """What a camera saw in frame `frame`, whose actors were put in place at `placed` (ns): the event's one attachment (`attachments` names
-    its type, a JPEG, or of a layer a PNG with alpha), and the camera that it was.
+    """What a camera saw in frame `frame`, whose actors were put in place at `placed` (ns), and the camera that it was. The picture is the
+    event's attachment of the same number: a JPEG, or of a layer a PNG with alpha.
     """
 
     engine: str
@@ -74,6 +74,13 @@ class Picture(Struct, frozen=True, kw_only=True):
     placed: int | None = None
     layer: bool = False
     attachments: tuple[str, ...] = ("image/jpeg",)
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What somebody wants to see (`scene.view`): pictures of one frame, whose files are the event's attachments, in the same order."""
+
+    pictures: list[Picture]
+    attachments: tuple[str, ...]
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -146,6 +153,7 @@ SERVING = Topic("engine.serving", Serving)
 LOADED = Topic("engine.loaded", Scene)
 FRAME = Topic("engine.frame", Frame, rate_hz=1)
 PICTURE = Topic("engine.picture", Picture, delivery=LATEST)
+SEEN = Topic("engine.seen", Seen, delivery=LATEST)
 RECORDED = Topic("engine.recorded", Recorded)
 
 STATUS = Command("engine.status", Nothing, Status)

@@ -256,7 +256,7 @@ class Replaying(Struct, frozen=True, kw_only=True):
 
 class SetOverlay(Struct, frozen=True, kw_only=True):
     """Lay the scene over a camera's picture. `device`: camera number of this machine; null: the engine's stand-in, `xr-camera`. `alpha` is
-    how much the scene covers where it is, from 0 to 1. The camera is moved as `tracker` is.
+    how much the scene covers where it is, from 0 to 1. The camera is moved as `tracker` is. What is not said is as by default.
     """
 
     on: bool = True
@@ -267,10 +267,17 @@ class SetOverlay(Struct, frozen=True, kw_only=True):
 
 
 class OverlayState(Struct, frozen=True, kw_only=True):
-    """`url` is the page that shows it. `error` is of the newest picture that was measured, in pixels. `reason`: why there is no picture."""
+    """`url` is the page that shows it. `error` is of the newest picture that was measured, in pixels. `reason`: why there is no picture.
+
+    `device`, `alpha` and `tracker` are as ordered, `calibration` is the file of the one that is used; null: the camera has none.
+    """
 
     on: bool
     url: str | None
+    device: int | None
+    alpha: float
+    tracker: Device
+    calibration: ArtifactPath | None
     camera: str | None = None
     kind: Kind | None = None
     rate: float | None = None
@@ -279,9 +286,7 @@ class OverlayState(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """Where the page is, who sends poses, and how late they are. `lan` is null unless the setting opens it. `calibration` is the newest
-    one's file.
-    """
+    """Where the page is, who sends poses, and how late they are. `lan` is null unless the setting opens it."""
 
     page: str | None
     lan: str | None
@@ -290,7 +295,6 @@ class Status(Struct, frozen=True, kw_only=True):
     tracked: dict[str, float]
     """Devices that are tracked, and the poses of each in the last second."""
     latency: Latency | None
-    calibration: ArtifactPath | None
     overlay: OverlayState
     opentrackio: str | None
     refused: dict[str, int]

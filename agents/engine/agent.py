@@ -28,11 +28,12 @@ from agents.engine.world import World
 from agents.parts.http.door import BadDoor
 from agents.parts.links import keep
 from agents.parts.secret import read_secret
-from bus.agent import Agent, Bus, answers, every
+from bus.agent import Agent, Bus, answers, every, on
 from bus.errors import BusFull, CommandRefused
+from bus.event import Event
 from bus.settings import BadSettings
 from bus.topic import Nothing
-from schemas import engine, system
+from schemas import engine, scene, system
 
 START_SECONDS = 60.0
 """A driver that compiles for the first time is slow; one that hangs is given up."""
@@ -55,14 +56,14 @@ class EmbeddedEngine(Agent):
 
     name = "engine"
     stop_seconds = 2.0
-    publishes = (engine.SERVING, engine.LOADED, engine.FRAME, engine.PICTURE, engine.RECORDED, system.ARTIFACT)
+    publishes = (engine.SERVING, engine.LOADED, engine.FRAME, engine.PICTURE, engine.SEEN, engine.RECORDED, system.ARTIFACT)
     Settings = EngineSettings
     settings: EngineSettings
 
     def __init__(self, bus: Bus, settings: EngineSettings, artifacts: Path) -> None:
         super().__init__(bus, settings, artifacts)
         self.world = World()
-        self.engine = Engine(self.world, _options(settings), self._say_frame, self._say_picture, self._fail)
+        self.engine = Engine(self.world, _options(settings), self._say_frame, self._say_picture, self._say_seen, self._fail)
         self.server: RemoteServer | None = None
         self.recording: asyncio.Task[None] | None = None
         self.watch = Watch()
@@ -110,6 +111,10 @@ class EmbeddedEngine(Agent):
             trouble = "the server of Remote Control has ended"
         if trouble != self.trouble:
             self._say_trouble(trouble)
+
+    @on(scene.VIEW)
+    def want(self, event: Event[scene.View]) -> None:
+        self.engine.want(event.source, event.data)
 
     @answers(engine.STATUS)
     def status(self, request: Nothing) -> engine.Status:
@@ -221,6 +226,9 @@ class EmbeddedEngine(Agent):
 
     def _say_picture(self, picture: engine.Picture, jpeg: bytes) -> None:
         self.publish(engine.PICTURE, picture, attachments=(jpeg,))
+
+    def _say_seen(self, seen: engine.Seen, files: tuple[bytes, ...]) -> None:
+        self.publish(engine.SEEN, seen, attachments=files)
 
     async def _keep(self, request: engine.Record, recorded: asyncio.Future[RecordedFiles]) -> None:
         """Put a recording into the store once it is over, and say so."""

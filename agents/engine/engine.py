@@ -21,8 +21,10 @@ from agents.engine.render.studio import Studio
 from agents.engine.reports import Drawing, Options, RecordedFiles
 from agents.engine.scenes.loading import Loaded
 from agents.engine.tally import Tally
+from agents.engine.views import Views
 from agents.engine.world import Box, World
-from schemas.engine import Frame, Picture, Scene
+from schemas.engine import Frame, Picture, Scene, Seen
+from schemas.scene import View
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock when another one wants it. With the default, 5 ms, a flood of requests on the server's thread
@@ -38,8 +40,9 @@ class Busy(RuntimeError):
 
 
 class Engine:
-    """Shows a world. `on_frame` hears once a second how fast, `on_picture` gets the JPEGs of the chosen cameras, and `on_failed` hears why
-    it ended by itself; all three on the engine's thread. Futures are answered there too. One engine is at work in a process.
+    """Shows a world. `on_frame` hears once a second how fast, `on_picture` gets the JPEGs of the chosen cameras, `on_seen` the files of
+    what somebody wants to see, and `on_failed` hears why it ended by itself; all four on the engine's thread. Futures are answered there
+    too. One engine is at work in a process.
 
     `boxes` are those around the meshes of the scene, by path: replaced as a whole, so that any thread may look at them. `bodies` were
     there in the last frame.
@@ -51,6 +54,7 @@ class Engine:
         options: Options,
         on_frame: Callable[[Frame], None],
         on_picture: Callable[[Picture, bytes], None],
+        on_seen: Callable[[Seen, tuple[bytes, ...]], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
         self.boxes: dict[str, Box] = {}
@@ -60,6 +64,7 @@ class Engine:
         self._on_frame = on_frame
         self._on_failed = on_failed
         self._pictures = Pictures(options, on_picture)
+        self._views = Views(options.hz, on_seen)
         self._clock = Clock(world, options.hz)
         self._film: Film | None = None
         self._drawing: Future[Drawing] = Future()
@@ -105,6 +110,10 @@ class Engine:
         if not (0 < width <= LARGEST and 0 < height <= LARGEST):
             raise ValueError(f"a screenshot of {width}x{height} pixels: want 1 to {LARGEST} each way")
         return self._orders.ask(lambda studio: studio.screenshot(camera_label, width, height), long=True)
+
+    def want(self, source: str, view: View) -> None:
+        """Show a view for a while, instead of the one that this source wanted before."""
+        self._orders.ask(lambda _: self._views.want(source, view, time.monotonic()))
 
     def record(self, camera_label: str, seconds: float, folder: Path) -> Future[RecordedFiles]:
         """Film a camera into a folder, for as many frames as that time has. NoSuchCamera, Busy and OSError come out of the future."""
@@ -158,10 +167,11 @@ class Engine:
         studio.stage.take_over()
         self.bodies = studio.physics.bodies
         self._clock.advance(studio.physics.step, until)
+        self._world.frame += 1
         drawing = time.perf_counter()
+        self._views.take(studio, time.monotonic())  # first: who wants them counts every millisecond since their cameras were moved
         studio.draw()
         drawn = time.perf_counter() - drawing
-        self._world.frame += 1
         self._pictures.take(studio, time.monotonic())
         if self._film is not None and not self._film.roll(studio, self._world.time):
             self._film = None

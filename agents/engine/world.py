@@ -62,13 +62,17 @@ class Shine(Struct, frozen=True):
 
 
 class Looks(Struct, frozen=True):
-    """What is drawn: the path of a mesh and a colour, or a camera, or a light; and whether physics knows it."""
+    """What is drawn: the path of a mesh and a colour, or a camera, or a light; and whether physics knows it.
+
+    What is `virtual` is opaque, and in no pictures but those of layers.
+    """
 
     mesh: str | None = None
     colour: Colour = (0.8, 0.8, 0.8, 1.0)
     body: Body | None = None
     optics: Optics | None = None
     shine: Shine | None = None
+    virtual: bool = False
 
 
 @dataclass(slots=True)

@@ -54,6 +54,7 @@ class Ue5(Agent):
         ue5.CONNECTED,
         ue5.DISCONNECTED,
         ue5.LATENCY,
+        ue5.APPLIED,
         ue5.LOAD,
         ue5.CALLED,
         ue5.PREFLIGHT_DONE,

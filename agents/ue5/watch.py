@@ -61,7 +61,7 @@ class Watch:
         await session.learn()
         self._publish(ue5.CONNECTED, session.connected)
         self._show()
-        session.begin(self._outbox, hz)
+        session.begin(self._outbox, hz, self._say_applied)
         self._say("running", self._name)
 
     async def measure(self) -> None:
@@ -133,6 +133,9 @@ class Watch:
             round_trip_p99=latency.round_trip_p99,
         )
         self.metrics.append(row)
+
+    def _say_applied(self, applied: ue5.Applied) -> None:
+        self._publish(ue5.APPLIED, applied)
 
     def _show(self) -> None:
         """Say what the level holds, where that is not what was said last."""

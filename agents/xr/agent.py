@@ -83,7 +83,7 @@ class Xr(Agent):
 
     async def start(self) -> None:
         self.versions = {"opencv-python-headless": version("opencv-python-headless"), "websockets": version("websockets")}
-        self.loop.calibration = await asyncio.to_thread(self.calibrations.stored)
+        self.loop.calibrations = await asyncio.to_thread(self.calibrations.stored)
         await self._open_doors()
         try:
             await self._hear_opentrackio()
@@ -143,7 +143,6 @@ class Xr(Agent):
             sessions=[*self.visits.sessions(), *self.playing.sessions()],
             tracked=self.tracker.rates(),
             latency=self.latency,
-            calibration=None if self.loop.calibration is None else self.loop.calibration.path,
             overlay=self._overlay(),
             opentrackio=self.settings.opentrackio or None,
             refused=self._refused(),
@@ -237,7 +236,7 @@ class Xr(Agent):
             self.loop.follow(latest, self.playing.truth(tracker))
 
     def _calibrated(self, calibration: cameras.Calibration) -> None:
-        self.loop.calibration = calibration
+        self.loop.calibrations[calibration.device] = calibration
 
     def _overlay(self) -> xr.OverlayState:
         return self.loop.state(f"{self.doors.page}/overlay")

@@ -15,7 +15,7 @@ from agents.parts.rigid import Rigid
 from agents.xr.calibration.errors import BadViews
 from agents.xr.calibration.files import read_folder
 from agents.xr.calibration.job import calibrate
-from agents.xr.calibration.report import BadReport, read_report
+from agents.xr.calibration.report import BadReport, read_report, reports
 from agents.xr.calibration.tour import tour
 from agents.xr.calibration.view import View
 from agents.xr.cameras.capture import CameraError, Capture
@@ -56,13 +56,17 @@ class Calibrations:
         self._board: Rigid | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def stored(self) -> Calibration | None:
-        """The last one, of an earlier start. What cannot be read counts for nothing, and the log says why."""
-        try:
-            return read_report(self._artifacts)
-        except BadReport as error:
-            _log.warning("the last calibration cannot be used: calibrate again", reason=str(error))
-            return None
+    def stored(self) -> dict[int | None, Calibration]:
+        """Those of earlier starts, by the camera's number. What cannot be read counts for nothing, and the log says why."""
+        found = {}
+        for file in reports(self._artifacts):
+            try:
+                calibration = read_report(file)
+            except BadReport as error:
+                _log.warning("a calibration cannot be used: calibrate again", reason=str(error))
+            else:
+                found[calibration.device] = calibration
+        return found
 
     def learn(self, actors: scene.Actors) -> None:
         """Where the engine's board lies."""

@@ -44,16 +44,16 @@ class Publish(Protocol):
 
 
 class Loop:
-    """Works while it is on and its tracker is tracked. `stages` say how long poses take on their way; `frames` are for who looks on.
+    """Works while it is on and its tracker is tracked. `stages` say how long poses take on their way; `broadcast` is for who looks on.
 
-    All of it belongs to the event loop.
+    `calibrations` are by the camera's number, null: the engine's stand-in. All of it belongs to the event loop.
     """
 
     def __init__(self, publish: Publish, artifacts: Path) -> None:
         self.stages = Stages()
         self.broadcast = Broadcast()
         self.order = SetOverlay()
-        self.calibration: Calibration | None = None
+        self.calibrations: dict[int | None, Calibration] = {}
         self.error: float | None = None
         self._publish = publish
         self._artifacts = artifacts
@@ -123,16 +123,25 @@ class Loop:
         if sampled is not None:
             self.stages.shown(sampled, at)
 
-    def state(self, url: str | None) -> OverlayState:
+    def state(self, url: str | None, is_calibrating: bool) -> OverlayState:
         return OverlayState(
             on=self.order.on,
             url=url,
             camera=self._wanted().camera if self.order.on else None,
+            device=self.order.device,
+            alpha=self.order.alpha,
+            tracker=self.order.tracker,
+            calibration=None if self._calibration is None else self._calibration.path,
             kind=self._kind,
             rate=self.order.rate if self._overlay is not None else None,
             error=self.error,
-            reason=self._reason(),
+            reason=self._reason(is_calibrating),
         )
+
+    @property
+    def _calibration(self) -> Calibration | None:
+        """Of the camera that the overlay is laid over."""
+        return self.calibrations.get(self.order.device)
 
     def _begin(self) -> None:
         self._overlay = Overlay(self._wanted(), self._numbers, self._composed, self._capture)
@@ -153,11 +162,7 @@ class Loop:
         return Order(camera=camera, kind=self._kind or "simulated", alpha=self.order.alpha, model=self._model())
 
     def _model(self) -> CameraModel | None:
-        """Of the camera that is laid over, where it is calibrated: the stand-in by the engine's pictures, others by their own."""
-        is_real = self.order.device is not None
-        if self.calibration is None or (self.calibration.kind == "real") != is_real:
-            return None
-        return self.calibration.camera
+        return None if self._calibration is None else self._calibration.camera
 
     def _move_stand_in(self, place: Rigid, when: int, truth: Truth | None) -> None:
         """To where the device truly is then, if that is known; else to where the overlay is, too."""
@@ -167,7 +172,7 @@ class Loop:
         self._publish(scene.ACTOR_POSE, stand_in_pose(place if known is None else known))
 
     def _move_overlay(self, place: Rigid, sampled: int) -> None:
-        mount = None if self.calibration is None or self._model() is None else self.calibration.mount
+        mount = None if self._calibration is None else self._calibration.mount
         pose, now = overlay_pose(place, mount, self._field_of_view()), time.time_ns()
         self.stages.wished(now, sampled)
         if self._overlay is not None:
@@ -215,9 +220,11 @@ class Loop:
     async def _save(self, composed: Composed) -> None:
         self._publish(system.ARTIFACT, await asyncio.to_thread(save, composed, self._artifacts))
 
-    def _reason(self) -> str | None:
+    def _reason(self, is_calibrating: bool) -> str | None:
         if not self.order.on:
             return "it is off: bus call xr.overlay '{}' turns it on"
+        if is_calibrating:
+            return "the engine's stand-in is being calibrated: it goes on after that"
         if self._overlay is None:
             return f"{self.order.tracker} is not tracked"
         return self._overlay.reason

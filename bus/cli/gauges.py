@@ -24,7 +24,7 @@ class AgentRow(Struct, frozen=True, kw_only=True):
 
     `state` is the agent's own, or `silent` (no heartbeat for 3 s), `stopped`, `exited`, `down` (nothing heard of it).
     `errors` counts agent.error events since its start, `waiting` events that are not on disk yet. Of what it reads, `filled` counts
-    events that were lost on the way and came from the log, `gaps` stretches that could not be had.
+    events that were lost on the way and came from the log, `gaps` stretches that could not be had. `measures` are figures of its own.
     """
 
     name: str
@@ -40,6 +40,7 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     errors: int | None = None
     filled: int | None = None
     gaps: int | None = None
+    measures: dict[str, float] = {}
 
 
 class TopicRow(Struct, frozen=True, kw_only=True):
@@ -139,6 +140,7 @@ class Gauges:
             errors=data.published.get("agent.error", 0),
             filled=data.filled,
             gaps=data.gaps,
+            measures={} if silent else data.measures,
         )
 
     def _topic(self, topic: str, live: Mapping[str, deque[_Beat]], recorder: RecorderStatus | None) -> TopicRow:

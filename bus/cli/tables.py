@@ -41,7 +41,8 @@ def snapshot_tables(snapshot: Snapshot) -> RenderableType:
     """All of `bus top`."""
     moment = datetime.fromtimestamp(snapshot.time / 1e9)
     title = Text(f"{printable(snapshot.home)}  {moment:%H:%M:%S}", style="bold")
-    return Group(title, _agents(snapshot.agents), _topics(snapshot.topics), Text(_recorder(snapshot.recorder)))
+    measures = [_measures(snapshot.agents)] if any(row.measures for row in snapshot.agents) else []
+    return Group(title, _agents(snapshot.agents), *measures, _topics(snapshot.topics), Text(_recorder(snapshot.recorder)))
 
 
 def duration(seconds: float | None) -> str:
@@ -90,6 +91,11 @@ def _agent(row: AgentRow, troubles: list[str]) -> list[str | Text | None]:
 
 def _count(count: int | None) -> str:
     return "" if count is None else str(count)
+
+
+def _measures(rows: list[AgentRow]) -> Table:
+    measured = [(row.name, name, f"{value:.4g}") for row in rows for name, value in row.measures.items()]
+    return table(("agent", "measure", "value"), measured, right=("value",))
 
 
 def _topics(rows: list[TopicRow]) -> Table:

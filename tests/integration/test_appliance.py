@@ -223,7 +223,7 @@ def test_every_event_an_agent_reads_is_published_by_some_agent() -> None:
     classes = [agent_class(name) for name in names]
     published = {topic.name for topics in (SUPERVISED, scene.WISHES, *(each.publishes for each in classes)) for topic in topics}
     read = {(each.name, entry.topic.name) for each in classes for entry in table(each) if isinstance(entry, OnTopic)}
-    assert {"power", "recorder", "trainer", "exporter", "petals", "engine", "ue5"} <= set(names)
+    assert {"power", "recorder", "trainer", "exporter", "petals", "engine", "ue5", "xr"} <= set(names)
     assert {topic for _, topic in read} <= published, read
     assert {line.partition(":")[0] for line in Path(CHECKOUT / "Procfile").read_text().splitlines()} == {"hub", *names}
 

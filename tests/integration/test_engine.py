@@ -20,7 +20,7 @@ from agents.parts.remote_control import ACTORS, Batch, Call, Request
 from bus.client import Client
 from bus.errors import CommandRefused
 from bus.topic import Topic
-from schemas import engine, scene, system, ue5
+from schemas import engine, scene, system, ue5, xr
 
 PATIENCE = 60.0
 """Seconds that a driver may take to compile, on a busy machine."""
@@ -101,6 +101,34 @@ def picture(client: Client) -> tuple[engine.Picture, np.ndarray[Any, Any]]:
 def taken_at(client: Client, position: scene.Vector) -> tuple[engine.Picture, np.ndarray[Any, Any]] | None:
     said, pixels = picture(client)
     return (said, pixels) if said.position == pytest.approx(position, abs=1e-6) else None
+
+
+def test_what_is_seen_after_a_camera_was_moved_is_from_there(appliance: Appliance) -> None:
+    client = driven(appliance)
+    wanted = scene.View(cameras=[xr.CAMERA, xr.OVERLAY], layers=[xr.OVERLAY], rate=60.0)
+    up = scene.CameraPose(camera=xr.OVERLAY, position=(0.0, 3.0, 0.0), orientation=(0.0, 0.0, 0.0, 1.0))
+    events = client.events(ue5.APPLIED, engine.SEEN, timeout=PATIENCE)
+
+    client.publish(scene.VIEW, wanted)
+    client.publish(scene.CAMERA_POSE, up)
+    applied = next(event.data for event in events if event.topic == ue5.APPLIED.name)
+    client.publish(scene.VIEW, wanted)
+    seen, (jpeg, png) = next((event.data, event.attachments) for event in events if placed_after(event.data, applied.applied))
+
+    assert list(applied.cameras) == [xr.OVERLAY]
+    stand_in, overlay = seen.pictures
+    assert (stand_in.frame, stand_in.placed) == (overlay.frame, overlay.placed)
+    assert overlay.position == pytest.approx(up.position, abs=1e-6)
+    assert decoded(jpeg).shape == (90, 160, 3)
+    assert decoded(png).shape == (90, 160, 4) and not decoded(png)[0, 0].any()
+
+
+def placed_after(data: ue5.Applied | engine.Seen, moment: int) -> bool:
+    return isinstance(data, engine.Seen) and all(picture.placed is not None and picture.placed > moment for picture in data.pictures)
+
+
+def decoded(file: bytes) -> np.ndarray[Any, Any]:
+    return np.asarray(cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED))
 
 
 def test_a_killed_engine_is_told_and_everything_returns_by_itself(appliance: Appliance) -> None:

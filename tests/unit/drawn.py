@@ -42,8 +42,15 @@ def spawn_camera(world: World, transform: Transform, field_of_view: float = 60.0
     return world.spawn("CameraActor", transform, Looks(optics=Optics(field_of_view)), label)
 
 
-def spawn_mesh(world: World, transform: Transform, mesh: str = CUBE, colour: Sequence[float] = RED, body: Body | None = None) -> Actor:
-    return world.spawn("StaticMeshActor", transform, Looks(mesh=mesh, colour=tuple(colour), body=body))
+def spawn_mesh(
+    world: World,
+    transform: Transform,
+    mesh: str = CUBE,
+    colour: Sequence[float] = RED,
+    body: Body | None = None,
+    virtual: bool = False,
+) -> Actor:
+    return world.spawn("StaticMeshActor", transform, Looks(mesh=mesh, colour=tuple(colour), body=body, virtual=virtual))
 
 
 def frame(studio: Studio) -> Pixels:

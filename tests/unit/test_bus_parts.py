@@ -12,9 +12,12 @@ import pytest
 from msgspec import Raw, Struct
 
 from bus.address import tcp_addresses
+from bus.agent import MOST_MEASURES
 from bus.errors import LockHeld
+from bus.heartbeat import told
 from bus.history import Seen, since_time
 from bus.home import Home, NoHome, find_home
+from bus.lifecycle import Heartbeat
 from bus.lock import hold, is_held
 from bus.rejection import Rejections
 from bus.settings import BadSettings, load
@@ -273,3 +276,16 @@ def test_strangers_cannot_fill_the_memory_with_topics() -> None:
 @pytest.mark.parametrize(("pattern", "prefix"), [("", b""), ("train.", b"train."), ("train.step", b"train.step\0")])
 def test_a_subscription_matches_everything_a_domain_or_one_topic(pattern: str, prefix: bytes) -> None:
     assert subscription(pattern) == prefix
+
+
+def test_a_heartbeat_has_an_agent_s_first_measures_and_no_more_than_fit_a_screen() -> None:
+    measures = {f"figure {number}, ms": float(number) for number in range(MOST_MEASURES + 3)}
+
+    assert list(told(measures)) == list(measures)[:MOST_MEASURES]
+    assert told({"page to bus p50, ms": 0.8}) == {"page to bus p50, ms": 0.8}
+
+
+def test_a_heartbeat_of_an_agent_that_knows_no_measures_is_read_without_any() -> None:
+    before = {"state": "running", "uptime": 1.0, "memory": 1, "cpu": 0.0, "restarts": 0, "published": {}, "received": 0, "undecodable": 0}
+
+    assert msgspec.convert({**before, "dropped": 0, "waiting": 0}, Heartbeat).measures == {}

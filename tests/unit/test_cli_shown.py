@@ -110,6 +110,23 @@ def test_the_table_shows_text_from_the_bus_as_it_is(gauges: Gauges) -> None:
     assert "the recorder does not answer" in captured.get()
 
 
+def shown(gauges: Gauges, now: float = 0.0) -> str:
+    console = Console(width=150, file=None, record=True, force_terminal=False)
+    with console.capture() as captured:
+        console.print(snapshot_tables(Snapshot(time=0, home="/h", agents=gauges.agents(now), topics=[], recorder=None)))
+    return captured.get()
+
+
+def test_an_agent_s_own_measures_have_a_table_as_long_as_it_is_heard(gauges: Gauges) -> None:
+    gauges.add(beat("power"), 0.0)
+    assert "measure" not in shown(gauges)
+
+    gauges.add(beat("xr", measures={"motion to photon p50, ms": 41.234567}), 0.0)
+    assert "motion to photon p50, ms  41.23" in shown(gauges)
+    assert row(gauges, "xr").measures == {"motion to photon p50, ms": 41.234567}
+    assert "measure" not in shown(gauges, now=4.0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, ""), (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (7500, "2 h 05 min"), (529_200, "6 d 03 h")]
 )

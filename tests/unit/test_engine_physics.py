@@ -80,7 +80,7 @@ def test_bodies_at_rest_fall_asleep_and_are_written_back_no_more() -> None:
     fall.go_on(10)
     assert fall.physics.awake == 0
     assert body.transform is asleep
-    assert fall.stage.root.find(body.name).get_z() == pytest.approx(asleep.position[2] / 100, abs=1e-9)
+    assert fall.stage.root.find(f"**/{body.name}").get_z() == pytest.approx(asleep.position[2] / 100, abs=1e-9)
 
 
 def test_what_stood_on_something_that_goes_falls() -> None:

@@ -27,7 +27,8 @@ from agents.engine.reports import Options
 from agents.engine.scenes.loading import default
 from agents.engine.world import Transform, World
 from agents.parts.frames import from_unreal
-from schemas.engine import Frame, Picture, Renderer
+from schemas.engine import Frame, Picture, Renderer, Seen
+from schemas.scene import View
 
 PATIENCE = 60.0
 VideoWriter = cv2.VideoWriter
@@ -42,11 +43,15 @@ class Running:
         self.world = World()
         self.frames: queue.Queue[Frame] = queue.Queue()
         self.pictures: queue.Queue[tuple[Picture, bytes]] = queue.Queue()
+        self.seen: queue.Queue[tuple[Seen, tuple[bytes, ...]]] = queue.Queue()
         self.failures: queue.Queue[Exception] = queue.Queue()
         self.fault: Exception | None = None
-        self.engine = Engine(self.world, replace(OPTIONS, renderer=renderer), self.frames.put, self._take, self.failures.put)
+        self.engine = Engine(self.world, replace(OPTIONS, renderer=renderer), self.frames.put, self._take, self._see, self.failures.put)
         self.drawing = self.engine.start(PATIENCE)
         self.counts = self.engine.load(default(BODIES)).result(PATIENCE)
+
+    def _see(self, seen: Seen, files: tuple[bytes, ...]) -> None:
+        self.seen.put((seen, files))
 
     def _take(self, picture: Picture, jpeg: bytes) -> None:
         if self.fault is not None:
@@ -80,6 +85,15 @@ def test_each_camera_gets_its_turn_and_one_that_is_absent_has_no_pictures(runnin
     assert {picture.camera for picture, _ in taken} == {"main", "desk"}
     decoded = cv2.imdecode(np.frombuffer(taken[0][1], np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (OPTIONS.height, OPTIONS.width, 3)
+
+
+def test_a_view_that_is_wanted_comes_at_once_with_a_file_for_each_camera(running: Running) -> None:
+    running.engine.want("xr", View(cameras=["desk", "absent", "main"], layers=["main"]))
+    seen, files = running.seen.get(timeout=PATIENCE)
+
+    assert [(picture.camera, picture.layer) for picture in seen.pictures] == [("desk", False), ("main", True)]
+    assert [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED).shape[2] for file in files] == [3, 4]
+    assert seen.attachments == ("image/jpeg", "image/png")
 
 
 def test_steps_that_are_ordered_are_taken_exactly_and_then_time_stands(running: Running) -> None:
@@ -238,7 +252,7 @@ def test_an_engine_without_a_renderer_says_so_to_who_starts_it(monkeypatch: pyte
         raise NoRenderer("nothing draws")
 
     monkeypatch.setattr(engine_module, "choose", refused)
-    engine = Engine(World(), OPTIONS, print, print, print)
+    engine = Engine(World(), OPTIONS, print, print, print, print)
     with pytest.raises(NoRenderer, match="nothing draws"):
         engine.start(PATIENCE)
 
@@ -246,7 +260,7 @@ def test_an_engine_without_a_renderer_says_so_to_who_starts_it(monkeypatch: pyte
 def test_an_engine_whose_driver_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     hung = threading.Event()
     monkeypatch.setattr(engine_module, "choose", lambda wanted, stopping: hung.wait(PATIENCE))
-    engine = Engine(World(), OPTIONS, print, print, lambda error: None)
+    engine = Engine(World(), OPTIONS, print, print, print, lambda error: None)
     with pytest.raises(NoRenderer, match=r"the engine drew nothing in 0\.01 s"):
         engine.start(0.01)
     hung.set()

@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from agents.engine.render.charuco import COLUMNS, ROWS, SQUARE
 from agents.engine.scenes.default import BOARD, DESK, HEIGHT, WIDTH, default_scene
 from agents.engine.scenes.description import Camera, Mesh, PointLight
 from agents.engine.scenes.loading import default
 from agents.engine.world import World
 from agents.parts.frames import rotate
+from agents.parts.rigid import Rigid
+from schemas.xr import CAMERA, OVERLAY
 
 ASPECT = 16 / 9
 BOARD_HALF = (0.16, 0.12)
@@ -45,7 +48,7 @@ def test_it_is_the_same_each_time() -> None:
     assert default_scene(20).actors == default_scene(100).actors[: len(default_scene(20).actors)]
 
 
-def test_it_has_a_room_a_desk_with_a_board_three_cameras_and_two_lights() -> None:
+def test_it_has_a_room_a_desk_with_a_board_cameras_and_two_lights() -> None:
     found = actors()
 
     assert {
@@ -59,6 +62,8 @@ def test_it_has_a_room_a_desk_with_a_board_three_cameras_and_two_lights() -> Non
         "main",
         "desk",
         "overview",
+        CAMERA,
+        OVERLAY,
         "sun",
     } <= found.keys()
     board, lamp = found["charuco board"], found["lamp"]
@@ -106,6 +111,24 @@ def test_the_camera_at_the_desk_sees_the_whole_board_and_large() -> None:
 
     assert np.abs(corners).max() < 0.95
     assert np.ptp(corners[:, 0]) > 0.8
+
+
+def test_what_is_virtual_is_in_sight_of_both_cameras_of_the_overlay_and_has_no_body() -> None:
+    virtual = [actor for actor in actors().values() if isinstance(actor, Mesh) and actor.virtual]
+
+    assert {actor.label for actor in virtual} >= {"virtual board", "virtual x", "virtual tower 0"}
+    assert all(actor.mass is None for actor in virtual)
+    for label in (CAMERA, OVERLAY):
+        assert max(abs(at) for actor in virtual for at in seen(camera(label), actor.position)) < 1
+
+
+def test_the_axes_begin_where_opencv_has_the_boards_origin() -> None:
+    twin, axis = actors()["virtual board"], actors()["virtual x"]
+    assert isinstance(twin, Mesh) and isinstance(axis, Mesh)
+    begin = Rigid(axis.position, axis.orientation).apply((-axis.scale[0] / 2, 0, 0))
+    origin = Rigid(twin.position, twin.orientation).apply((-COLUMNS * SQUARE / 2, 0, -ROWS * SQUARE / 2))
+
+    assert begin == pytest.approx(origin)
 
 
 @pytest.mark.parametrize("label", ["main", "overview"])

@@ -67,6 +67,8 @@ def test_a_quaternion_that_is_about_one_long_is_made_so() -> None:
         (text(orientation=[0, 0, 0.1, 1]), "actor 'a'"),
         (text(scale=[1, 0, 1]), "/actors/0/scale/1"),
         (text(mass=-1), "/actors/0/mass"),
+        (text(virtual=True, mass=0), "actor 'a'"),
+        (text(virtual="yes"), "/actors/0/virtual"),
         (text(label=""), "/actors/0/label"),
         (text(kind="robot"), "/actors/0/kind"),
         (text(wieght=3), "/actors/0"),

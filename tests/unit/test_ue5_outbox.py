@@ -16,6 +16,7 @@ from agents.ue5.moving.outbox import IN_FLIGHT, Batch, Outbox, Pace, Wish, filme
 from agents.ue5.remote.wire import Answer
 from schemas import scene
 
+AHEAD = (0.0, 0.0, 0.0, 1.0)
 LABELS = ("crate", "lamp", "main")
 
 
@@ -144,6 +145,16 @@ def test_what_is_sent_again_answers_no_event() -> None:
     outbox.send_again()
     place(outbox, "lamp", 2.0, time=7)
     assert outbox.take(known(*LABELS)).times == {7}
+
+
+def test_a_camera_s_pose_that_is_sent_again_is_no_news_and_a_newer_one_is() -> None:
+    outbox = Outbox()
+    outbox.put("main", filmed(scene.CameraPose(camera="main", position=(1.0, 0.0, 0.0), orientation=AHEAD), 3))
+    assert outbox.take(known("main")).cameras == {"main": 3}
+    outbox.send_again()
+    assert outbox.take(known("main")).cameras == {}
+    outbox.put("main", filmed(scene.CameraPose(camera="main", position=(2.0, 0.0, 0.0), orientation=AHEAD), 5))
+    assert outbox.take(known("main")).cameras == {"main": 5}
 
 
 def test_more_strangers_than_are_counted_are_put_where_they_were_wanted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

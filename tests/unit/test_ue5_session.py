@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from agents.ue5.connection.session import Session
 from agents.ue5.level import changes
 from agents.ue5.level.roster import Known, Roster
 from agents.ue5.moving.mover import Mover
-from agents.ue5.moving.outbox import IN_FLIGHT, Outbox, Wish
+from agents.ue5.moving.outbox import IN_FLIGHT, Outbox, Wish, filmed
 from agents.ue5.remote.requests import Ask, encoded
 from agents.ue5.remote.wire import Answer, Late, Refused, accepted
 from agents.ue5.watch import Watch
 from bus.testing import FakeBus, run
-from schemas import ue5
+from schemas import scene, ue5
 from schemas.ue5 import Transport
 
 PLACE = {"Rotation": {"X": 0, "Y": 0, "Z": 0, "W": 1}, "Translation": {"X": 0, "Y": 0, "Z": 0}, "Scale3D": {"X": 1, "Y": 1, "Z": 1}}
@@ -176,7 +177,7 @@ def test_an_engine_that_answers_once_a_frame_is_sent_at_most_two_batches_a_frame
     async def body() -> tuple[list[int], list[float]]:
         session, held, outbox = open_with(answered), Held(), Outbox()
         await session.learn()
-        mover = Mover(held, outbox, session.roster, session.window, hz, lambda batch, said: None)
+        mover = Mover(held, outbox, session.roster, session.window, hz, [].append, lambda batch, said: None)
         frames = [await held.frame(mover, outbox, frame) for frame in range(4)]
         await held.frame(mover, outbox, 4, poses=0)
         await mover.close()
@@ -191,7 +192,7 @@ def test_an_engine_that_hangs_is_not_flooded() -> None:
     async def body() -> int:
         session, held, outbox = open_with(answered), Held(), Outbox()
         await session.learn()
-        mover = Mover(held, outbox, session.roster, session.window, 1000.0, lambda batch, said: None)
+        mover = Mover(held, outbox, session.roster, session.window, 1000.0, [].append, lambda batch, said: None)
         for x in range(50):
             outbox.put("crate", Wish(1, position=(float(x), 0.0, 0.0)))
             mover.nudge()
@@ -200,6 +201,51 @@ def test_an_engine_that_hangs_is_not_flooded() -> None:
         return len(held.waiting)
 
     assert run(body()) == IN_FLIGHT
+
+
+def applied_by(engine: Callable[[dict[str, Any]], Answer], move: Callable[[Outbox, Session], None]) -> list[ue5.Applied]:
+    """What is said of cameras while `move` wants something of an engine's level."""
+
+    async def body() -> list[ue5.Applied]:
+        said: list[ue5.Applied] = []
+        session, outbox = open_with(engine), Outbox()
+        await session.learn()
+        session.begin(outbox, 60.0, said.append)
+        move(outbox, session)
+        session.nudge()
+        await asyncio.sleep(0.05)
+        await session.close()
+        return said
+
+    return run(body())
+
+
+def film(x: float, at: int) -> Wish:
+    return filmed(scene.CameraPose(camera="crate", position=(x, 0.0, 0.0), orientation=(0.0, 0.0, 0.0, 1.0)), at)
+
+
+def test_of_a_camera_it_is_said_which_pose_the_engine_has_and_since_when() -> None:
+    began = time.time_ns()
+    (applied,) = applied_by(answered, lambda outbox, session: outbox.put("crate", film(1.0, at=7)))
+
+    assert applied.cameras == {"crate": 7}
+    assert began < applied.applied <= time.time_ns()
+
+
+def test_a_pose_that_was_overtaken_is_not_said_to_be_there() -> None:
+    def move(outbox: Outbox, session: Session) -> None:
+        for at in (7, 8):
+            outbox.put("crate", film(float(at), at))
+
+    assert [applied.cameras for applied in applied_by(answered, move)] == [{"crate": 8}]
+
+
+def test_of_what_is_no_camera_nothing_is_said() -> None:
+    assert applied_by(answered, lambda outbox, session: outbox.put("crate", Wish(7, position=(1.0, 0.0, 0.0)))) == []
+
+
+def test_a_camera_that_the_engine_did_not_move_is_not_said_to_be_there() -> None:
+    assert applied_by(forbidding("K2_SetActorTransform"), lambda outbox, session: outbox.put("crate", film(1.0, at=7))) == []
 
 
 class Changing:
@@ -229,7 +275,7 @@ def test_a_pose_that_meets_an_actor_of_before_is_sent_to_the_one_of_now() -> Non
         engine, outbox = Changing(), Outbox()
         session = open_with(engine)
         await session.learn()
-        session.begin(outbox, 60.0)
+        session.begin(outbox, 60.0, [].append)
         engine.path = "/L.Cube_2"
         outbox.put("crate", Wish(1, position=(7.0, 0.0, 0.0)))
         session.nudge()
@@ -248,7 +294,7 @@ def test_what_is_refused_again_after_the_level_was_read_does_not_have_it_read_fo
         outbox = Outbox()
         session = open_with(forbidding("K2_SetActorTransform"))
         await session.learn()
-        session.begin(outbox, 60.0)
+        session.begin(outbox, 60.0, [].append)
         outbox.put("crate", Wish(1, position=(7.0, 0.0, 0.0)))
         session.nudge()
         await asyncio.sleep(0.02)
@@ -274,7 +320,7 @@ def test_a_light_whose_batch_has_no_answer_is_sent_again() -> None:
 
         session, outbox = open_with(deaf_once), Outbox()
         await session.learn()
-        session.begin(outbox, 60.0)
+        session.begin(outbox, 60.0, [].append)
         outbox.put("crate", Wish(1, intensity=3.0))
         session.nudge()
         await asyncio.sleep(0.1)
@@ -289,7 +335,7 @@ def test_what_was_wanted_before_the_engine_came_is_no_latency() -> None:
         session, outbox = open_with(answered), Outbox()
         await session.learn()
         outbox.put("crate", Wish(1, position=(1.0, 0.0, 0.0)))
-        session.begin(outbox, 60.0)
+        session.begin(outbox, 60.0, [].append)
         await asyncio.sleep(0.05)
         await session.close()
         return session.latency()
@@ -339,7 +385,7 @@ def test_an_actor_that_is_spawned_while_the_level_is_read_stays_known_and_is_put
     async def body() -> Known | None:
         engine, outbox = Gated(), Outbox()
         session = Session("5.8.0-1", Address("192.0.2.1", 1, 2), engine, None)
-        session.begin(outbox, 60.0)
+        session.begin(outbox, 60.0, [].append)
         outbox.put("new", Wish(1, position=(1.0, 0.0, 0.0)))
         outbox.take({})
         learning = asyncio.ensure_future(session.learn())

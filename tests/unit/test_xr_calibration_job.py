@@ -21,7 +21,7 @@ from agents.xr.calibration import variety
 from agents.xr.calibration.errors import BadViews
 from agents.xr.calibration.job import calibrate
 from agents.xr.calibration.refusal import check_deviation
-from agents.xr.calibration.report import FILE, MOST_BYTES, BadReport, read_report
+from agents.xr.calibration.report import FILE, MOST_BYTES, BadReport, read_report, reports
 from agents.xr.calibration.view import Corners, Sighting, View
 from schemas import system
 from schemas.cameras import Board, Calibrate, Calibrating, Calibration
@@ -111,7 +111,8 @@ def test_the_report_is_read_back_after_a_restart_and_announced_by_its_hash(tmp_p
 
     found = run(good_views(), tmp_path, heard=heard)
 
-    assert read_report(tmp_path) == found
+    assert [read_report(file) for file in reports(tmp_path)] == [found]
+    assert read_report(tmp_path / FILE) == found
     assert [artifact.hash for artifact in heard.artifacts] == [found.hash]
     assert (tmp_path / heard.artifacts[0].path).read_bytes() == (tmp_path / found.path).read_bytes()
 
@@ -131,8 +132,12 @@ def test_opencv_reads_the_report(tmp_path: Path) -> None:
     assert (width, rms) == (LENS.width, pytest.approx(found.rms))
 
 
-def test_without_a_calibration_there_is_nothing_to_read(tmp_path: Path) -> None:
-    assert read_report(tmp_path) is None
+def test_each_camera_keeps_its_own_report(tmp_path: Path) -> None:
+    assert reports(tmp_path) == []
+    left, right = (run(good_views(), tmp_path, request=Calibrate(source="files", device=device)) for device in (0, 1))
+
+    assert [read_report(file) for file in reports(tmp_path)] == [left, right]
+    assert read_report(tmp_path / FILE) == right
 
 
 @pytest.mark.parametrize("spoil", ["{", "[]", "long", "short"])
@@ -145,7 +150,7 @@ def test_a_report_that_is_none_is_refused_with_its_path(tmp_path: Path, spoil: s
     (tmp_path / FILE).write_bytes(content)
 
     with pytest.raises(BadReport, match=str(tmp_path)):
-        read_report(tmp_path)
+        read_report(tmp_path / FILE)
 
 
 def test_too_few_views_are_refused_and_say_how_many_are_wanted(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 from panda3d.core import FrameBufferProperties, GraphicsEngine, GraphicsPipe, NodePath, WindowProperties
 
 from agents.engine.render.pipes import PIPES, VERSION, NoRenderer
+from agents.engine.world import Colour
 from schemas.engine import Renderer
 
 Pixels = NDArray[np.uint8]
-"""[height, width, 3], blue, green, red, the first row on top: as OpenCV has it."""
+"""[height, width, 3], blue, green, red, the first row on top: as OpenCV has it. A layer has alpha as a fourth."""
 
-BACKGROUND = (0.30, 0.34, 0.40, 1.0)
-
+BACKGROUND, NOTHING = (0.30, 0.34, 0.40, 1.0), (0.0, 0.0, 0.0, 0.0)
+"""What is where nothing is drawn: of a picture, and of a layer."""
 
 _FLAGS = GraphicsPipe.BF_refuse_window | GraphicsPipe.BF_resizeable
 
@@ -30,7 +31,6 @@ class Canvas:
         self._buffer = engine.make_output(pipe, "canvas", 0, _depths(), WindowProperties.size(width, height), _FLAGS)
         if not self._buffer:
             raise NoRenderer(f"{pipe.get_interface_name()} opens no buffer of {width}x{height} pixels")
-        self._buffer.set_clear_color(BACKGROUND)
         self._buffer.set_active(False)
         self._region = self._buffer.make_display_region()
 
@@ -43,16 +43,21 @@ class Canvas:
         self.width, self.height = width, height
         self._buffer.set_size(width, height)
 
-    def draw(self) -> None:
+    def draw(self, background: Colour = BACKGROUND) -> None:
         """Draw now, and nothing in other canvases."""
+        self._buffer.set_clear_color(background)
         self._buffer.set_active(True)
         self._engine.render_frame()
         self._buffer.set_active(False)
 
     def pixels(self) -> Pixels:
         """What was drawn last."""
+        return self.with_alpha()[..., :3]
+
+    def with_alpha(self) -> Pixels:
+        """What was drawn last, and how much of it: 0 where there is nothing, else that of its colour."""
         image = self._buffer.get_screenshot().get_ram_image()
-        return np.frombuffer(image, np.uint8).reshape(self.height, self.width, -1)[::-1, :, :3]
+        return np.frombuffer(image, np.uint8).reshape(self.height, self.width, -1)[::-1]
 
     def driver(self, renderer: Renderer) -> str:
         """What OpenGL calls itself; Panda3D's rasterizer is its own."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import structlog
 from panda3d.bullet import BulletRigidBodyNode
 from panda3d.core import BoundingVolume, GeometricBoundingVolume, LColor, NodePath, PandaNode
 
+from agents.engine.render.camera import ASIDE, View
+from agents.engine.render.layers import split
 from agents.engine.render.lights import light_of, lit_root, shine
 from agents.engine.render.meshes import Meshes
 from agents.engine.render.physics import Physics
 from agents.engine.render.places import fits, place, scale_of
-from agents.engine.world import Actor, Looks, Shine, Transform, World
+from agents.engine.world import Actor, Looks, Optics, Shine, Transform, World
 
 _log = structlog.get_logger()
 
@@ -27,8 +30,20 @@ class _Shown:
     drawn: NodePath
 
 
+@dataclass(frozen=True, slots=True)
+class _Camera:
+    """A camera where it was put when the frame began: requests may move it meanwhile, and the next frame has that."""
+
+    actor: Actor
+    transform: Transform
+    optics: Optics
+
+
 class Stage:
-    """Follows the world. `root` is what cameras look at; `cameras` are the actors that are cameras, by name."""
+    """Follows the world. `root` is what cameras look at; `cameras` are those that it has, by name.
+
+    `placed` is when actors were put in place last, in ns since the Unix epoch; None: not yet.
+    """
 
     def __init__(self, world: World, meshes: Meshes, physics: Physics) -> None:
         self._world = world
@@ -37,7 +52,9 @@ class Stage:
         self._shown: dict[str, _Shown] = {}
         self._refused: set[str] = set()
         self.root = lit_root()
-        self.cameras: dict[str, Actor] = {}
+        self._layers = split(self.root)
+        self.placed: int | None = None
+        self.cameras: dict[str, _Camera] = {}
 
     def take_over(self) -> None:
         """Show what has changed in the world since the last call."""
@@ -45,14 +62,19 @@ class Stage:
             self._change(name)
         for actor, transform in self._world.take_moves():
             self._move(actor, transform)
+        self.placed = time.time_ns()
 
-    def camera(self, label: str) -> Actor | None:
-        """The first camera of this label."""
-        return next((actor for actor in self.cameras.values() if actor.label == label), None)
+    def view(self, label: str) -> View | None:
+        """What the first camera of this label sees. One that is nowhere sees the origin."""
+        found = next((camera for camera in self.cameras.values() if camera.actor.label == label), None)
+        if found is None:
+            return None
+        return View(label, found.transform if fits(found.transform) else ASIDE.transform, found.optics)
 
     def draw_calls(self, view: GeometricBoundingVolume) -> int:
-        """How many pieces of geometry lie in a view: what Panda3D draws, one call each, as it leaves out the others by the same test."""
-        return sum(_pieces(shown.drawn) for shown in self._shown.values() if _is_in(shown.node, view))
+        """How many pieces of what is real lie in a view: Panda3D draws them, one call each; it leaves out the others by the same test."""
+        real = (shown for shown in self._shown.values() if not shown.looks.virtual)
+        return sum(_pieces(shown.drawn) for shown in real if _is_in(shown.node, view))
 
     def _change(self, name: str) -> None:
         actor, shown = self._world.actors.get(name), self._shown.get(name)
@@ -66,7 +88,7 @@ class Stage:
 
     def _show(self, actor: Actor, transform: Transform) -> None:
         if actor.kind == "CameraActor":
-            self.cameras[actor.name] = actor
+            self.cameras[actor.name] = _Camera(actor, transform, actor.looks.optics or Optics())
         elif self._takes(actor, transform):
             shown = self._shown[actor.name] = self._make(actor, transform)
             place(shown.node, transform)
@@ -74,19 +96,19 @@ class Stage:
             _dress(shown)
 
     def _make(self, actor: Actor, transform: Transform) -> _Shown:
-        looks, light = actor.looks, light_of(actor)
+        looks, light, layer = actor.looks, light_of(actor), self._layers.of(actor.looks.virtual)
         if light is not None:
             node = self.root.attach_new_node(light)
             self.root.set_light(node)
             return _Shown(actor, looks, node, node)
         if looks.mesh is None:
-            node = self.root.attach_new_node(PandaNode(actor.name))
+            node = layer.attach_new_node(PandaNode(actor.name))
             return _Shown(actor, looks, node, node)
         mesh = self._meshes.find(looks.mesh)
         if looks.body is None:
-            node = mesh.node.copy_to(self.root)
+            node = mesh.node.copy_to(layer)
             return _Shown(actor, looks, node, node)
-        node = self.root.attach_new_node(self._physics.add(actor, looks.body, mesh, transform.scale))
+        node = layer.attach_new_node(self._physics.add(actor, looks.body, mesh, transform.scale))
         return _Shown(actor, looks, node, mesh.node.copy_to(node))
 
     def _move(self, actor: Actor, transform: Transform) -> None:
@@ -130,14 +152,15 @@ def _is_body(shown: _Shown) -> bool:
 
 def _is_alike(one: Looks, other: Looks) -> bool:
     """Whether the same node shows both."""
-    return one.mesh == other.mesh and one.body == other.body
+    return (one.mesh, one.body, one.virtual) == (other.mesh, other.body, other.virtual)
 
 
 def _dress(shown: _Shown) -> None:
     if light_of(shown.actor) is not None:
         shine(shown.drawn, shown.looks.shine or Shine())
     else:
-        shown.drawn.set_color_scale(LColor(*shown.looks.colour))
+        red, green, blue, alpha = shown.looks.colour
+        shown.drawn.set_color_scale(LColor(red, green, blue, 1 if shown.looks.virtual else alpha))
 
 
 def _is_in(node: NodePath, view: GeometricBoundingVolume) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
 from panda3d.core import GraphicsEngine, RenderState, TransformState
 
-from agents.engine.render.camera import ASIDE, Lens, View, intrinsics, png, view_of
-from agents.engine.render.canvas import Canvas, Pixels
+from agents.engine.render.camera import ASIDE, Lens, View, intrinsics, png
+from agents.engine.render.canvas import BACKGROUND, NOTHING, Canvas, Pixels
 from agents.engine.render.gltf_meshes import load_meshes
 from agents.engine.render.lights import whiten
 from agents.engine.render.meshes import Meshes
 from agents.engine.render.physics import Physics
 from agents.engine.render.pipes import VERSION, Choice, open_pipe
+from agents.engine.render.smooth import averaged, straight
 from agents.engine.render.stage import Stage
 from agents.engine.reports import Drawing
 from agents.engine.scenes.loading import Loaded
@@ -20,12 +22,11 @@ from agents.engine.world import MAIN, Box, World
 from agents.parts.frames import from_unreal, rotation_from_unreal
 from schemas.engine import ENGINE, Picture, Scene
 
-SMOOTH = 3
-"""Neither renderer draws smooth edges: screenshots are drawn so many times as wide and high, and averaged."""
+SMOOTH, SMOOTH_LIVE = 3, 2
+"""Neither renderer draws smooth edges: screenshots, and live pictures that are wanted so, are drawn so many times as wide and high, and
+averaged."""
 SMOOTH_PIXELS = 1920 * 1080
-"""A larger screenshot is not: it would take a gigabyte."""
-
-
+"""What is larger is not: it would take a gigabyte."""
 MOST_TOLD = 20
 """Meshes that are not known, of those that a scene asks for: an answer has 64 KiB."""
 
@@ -50,7 +51,6 @@ class Studio:
         self._choice = choice
         self._pipe = open_pipe(choice.renderer)
         self._engine = GraphicsEngine()
-        self._canvas = Canvas(self._engine, self._pipe, width, height)
         self._meshes = Meshes()
         self.physics = Physics(world)
         self.stage = Stage(world, self._meshes, self.physics)
@@ -58,8 +58,9 @@ class Studio:
             whiten(self.stage.root)
         self._lens = Lens(self.stage.root, choice.renderer)
         self._main = self._drawn = ASIDE
-        self._canvas.show(self._lens.node)
+        self._canvas = self._canvas_of(width, height)
         self._large: Canvas | None = None
+        self._live: Canvas | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,14 +106,24 @@ class Studio:
             self._draw(view)
         return Shot(self._canvas.pixels(), self._picture(view))
 
+    def live(self, label: str, layer: bool) -> Shot:
+        """What a camera sees in this frame, with smooth edges; of a `layer` what is virtual alone, with alpha.
+
+        Raises NoSuchCamera, NoRenderer.
+        """
+        view, canvas = replace(self.view(label), layer=layer), self._live_canvas()
+        self._lens.aim(view, canvas.width, canvas.height)
+        canvas.draw(NOTHING if layer else BACKGROUND)
+        pixels = averaged(canvas.with_alpha(), *self.size)
+        return Shot(straight(pixels) if layer else pixels[..., :3], self._picture(view))
+
     def screenshot(self, label: str | None, width: int, height: int) -> bytes:
         """A PNG of what a camera sees; None: the main one. Raises NoSuchCamera, NoRenderer."""
         view = self._main_view() if label is None else self.view(label)
-        times = SMOOTH if width * height <= SMOOTH_PIXELS else 1
-        canvas = self._resized(width * times, height * times)
+        canvas = self._resized(*_larger(SMOOTH, width, height))
         self._lens.aim(view, canvas.width, canvas.height)
         canvas.draw()
-        return png(canvas.pixels(), width, height)
+        return png(averaged(canvas.pixels(), width, height))
 
     def draw_calls(self) -> int:
         """Of the main camera's picture."""
@@ -123,16 +134,15 @@ class Studio:
         self._engine.remove_all_windows()
 
     def _main_view(self) -> View:
-        camera = self.stage.camera(MAIN)
-        return ASIDE if camera is None else view_of(camera)
+        return self.stage.view(MAIN) or ASIDE
 
     def view(self, label: str) -> View:
-        """Where a camera is now, and its optics. Raises NoSuchCamera."""
-        camera = self.stage.camera(label)
-        if camera is None:
-            labels = sorted(actor.label for actor in self.stage.cameras.values())
+        """Where a camera is in this frame, and its optics. Raises NoSuchCamera."""
+        view = self.stage.view(label)
+        if view is None:
+            labels = sorted(camera.actor.label for camera in self.stage.cameras.values())
             raise NoSuchCamera(f"there is no camera {label!r}: there are {labels}")
-        return view_of(camera)
+        return view
 
     def _draw(self, view: View) -> None:
         self._lens.aim(view, *self.size)
@@ -142,10 +152,21 @@ class Studio:
     def _resized(self, width: int, height: int) -> Canvas:
         """The one canvas of screenshots, in this size. Raises NoRenderer."""
         if self._large is None:
-            self._large = Canvas(self._engine, self._pipe, width, height)
-            self._large.show(self._lens.node)
+            self._large = self._canvas_of(width, height)
         self._large.resize(width, height)
         return self._large
+
+    def _live_canvas(self) -> Canvas:
+        """Raises NoRenderer."""
+        if self._live is None:
+            self._live = self._canvas_of(*_larger(SMOOTH_LIVE, *self.size))
+        return self._live
+
+    def _canvas_of(self, width: int, height: int) -> Canvas:
+        """Raises NoRenderer."""
+        canvas = Canvas(self._engine, self._pipe, width, height)
+        canvas.show(self._lens.node)
+        return canvas
 
     def _picture(self, view: View) -> Picture:
         return Picture(
@@ -155,4 +176,12 @@ class Studio:
             position=from_unreal(view.transform.position),
             orientation=rotation_from_unreal(view.transform.orientation),
             intrinsics=intrinsics(view.optics, *self.size),
+            placed=self.stage.placed,
+            layer=view.layer,
+            attachments=("image/png",) if view.layer else ("image/jpeg",),
         )
+
+
+def _larger(times: int, width: int, height: int) -> tuple[int, int]:
+    """The size that is drawn, to be averaged."""
+    return (width * times, height * times) if width * height <= SMOOTH_PIXELS else (width, height)

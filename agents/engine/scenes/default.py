@@ -1,13 +1,20 @@
-"""The scene that is made by code, the same each time: a room, bodies that fall into it, and a desk with a calibration board."""
+"""The scene that is made by code, the same each time: a room, bodies that fall into it, and a desk with a calibration board.
+
+Cameras see the board, and a layer what is virtual of it (`virtual.py`): so an overlay has something to lay over something.
+"""
 
 from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
+
 from agents.engine.basic_shapes import CUBE, CYLINDER, SPHERE
 from agents.engine.scenes.description import Actor, Camera, Description, DirectionalLight, Mesh, PointLight
 from agents.engine.scenes.placement import aim
+from agents.engine.scenes.virtual import over
 from agents.parts.frames import Quaternion, Vector
+from schemas.xr import CAMERA, OVERLAY
 
 NAME = "default"
 BOARD = "/Game/Wondercraft/CharucoBoard.CharucoBoard"
@@ -59,7 +66,7 @@ def _room() -> list[Actor]:
 
 
 def _desk() -> list[Actor]:
-    """A top on four legs, and the board on it."""
+    """A top on four legs, the board on it, and what is virtual there."""
     x, top, z = DESK
     width, thick, depth = _DESK_SIZE
     legs = [
@@ -67,14 +74,17 @@ def _desk() -> list[Actor]:
         for number, (side, end) in enumerate((s * (width - _LEG) / 2, e * (depth - _LEG) / 2) for s in (-1, 1) for e in (-1, 1))
     ]
     board = Mesh(label="charuco board", mesh=BOARD, position=(x, top + BOARD_HEIGHT, z), orientation=_turned(BOARD_YAW, 0.0), colour=_WHITE)
-    return [_block("desk top", (x, top - thick / 2, z), _DESK_SIZE, _WOOD), *legs, board]
+    return [_block("desk top", (x, top - thick / 2, z), _DESK_SIZE, _WOOD), *legs, board, *over(board)]
 
 
 def _cameras() -> list[Actor]:
     x, top, z = DESK
+    desk = _camera("desk", (x - 0.05, top + 0.7, z + 0.1), (x, top, z), 55.0)
     return [
         _camera("main", (0.0, 2.4, 4.8), (0.0, 0.6, -0.8), 70.0),
-        _camera("desk", (x - 0.05, top + 0.7, z + 0.1), (x, top, z), 55.0),
+        desk,
+        replace(desk, label=CAMERA),
+        replace(desk, label=OVERLAY),
         _camera("overview", (-4.7, 3.8, 4.7), (0.0, 0.3, 0.0), 80.0),
     ]
 

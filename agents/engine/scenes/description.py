@@ -37,7 +37,8 @@ class _Placed(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknow
 class Mesh(_Placed, frozen=True, kw_only=True, tag="mesh"):
     """Something to see, as Unreal names meshes (`/Engine/BasicShapes/Cube.Cube`), `scale` times as large; its colour is linear RGBA.
 
-    `mass` is in kilograms; 0: it stays and others bounce off; null: physics does not know it.
+    `mass` is in kilograms; 0: it stays and others bounce off; null: physics does not know it. What is `virtual` has none: it is opaque, and
+    seen in layers alone (`schemas.scene.View`).
     """
 
     mesh: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -46,6 +47,7 @@ class Mesh(_Placed, frozen=True, kw_only=True, tag="mesh"):
     mass: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     friction: Annotated[float, Meta(ge=0, le=10)] = 0.5
     restitution: Share = 0.2
+    virtual: bool = False
 
 
 class Camera(_Placed, frozen=True, kw_only=True, tag="camera"):
@@ -91,7 +93,10 @@ def read_description(path: Path) -> Description:
 
 
 def decode(text: bytes) -> Description:
-    """The scene that a JSON text describes; numbers are in bounds, labels its own, quaternions about one long. Raises BadScene."""
+    """The scene that a JSON text describes; numbers are in bounds, labels its own, quaternions about one long.
+
+    What is virtual has no mass. Raises BadScene.
+    """
     scene = parse(text, Description)
     labels: set[str] = set()
     for actor in scene.actors:
@@ -99,6 +104,8 @@ def decode(text: bytes) -> Description:
             raise BadScene(_named(actor), "another actor has this label: every one needs its own")
         if not is_unit(actor.orientation):
             raise BadScene(_named(actor), f"its orientation {list(actor.orientation)} has not the length 1: normalise it")
+        if isinstance(actor, Mesh) and actor.virtual and actor.mass is not None:
+            raise BadScene(_named(actor), f"it is virtual and has the mass {actor.mass:g}: physics knows real things alone, leave it out")
         labels.add(actor.label)
     return scene
 
@@ -115,7 +122,11 @@ def _unreal(actor: Actor) -> tuple[Kind, Transform, Looks]:
     match actor:
         case Mesh():
             body = None if actor.mass is None else Body(actor.mass, actor.friction, actor.restitution)
-            return "StaticMeshActor", replace(place, scale=scale_to_unreal(actor.scale)), Looks(actor.mesh, actor.colour, body)
+            return (
+                "StaticMeshActor",
+                replace(place, scale=scale_to_unreal(actor.scale)),
+                Looks(actor.mesh, actor.colour, body, virtual=actor.virtual),
+            )
         case Camera():
             return "CameraActor", place, Looks(optics=Optics(math.degrees(actor.field_of_view), actor.aspect_ratio))
         case DirectionalLight():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from agents.ue5.connection.discovery import Address, Candidate, is_embedded
 from agents.ue5.level.learning import learn
@@ -100,9 +101,9 @@ class Session:
         frame = None if self.embedded else self.frames.frame
         return self.window.close(self.engine, self.wire.transport, None if frame is None else frame.frame_time)
 
-    def begin(self, outbox: Outbox, hz: float) -> None:
-        """Bring the engine to what was wanted before it came, and keep it there."""
-        self._mover = Mover(self.wire, outbox, self.roster, self.window, hz, self._doubt)
+    def begin(self, outbox: Outbox, hz: float, on_applied: Callable[[ue5.Applied], None]) -> None:
+        """Bring the engine to what was wanted before it came, and keep it there. `on_applied` hears of cameras that it has moved."""
+        self._mover = Mover(self.wire, outbox, self.roster, self.window, hz, on_applied, self._doubt)
         outbox.send_again()
         self.nudge()
 

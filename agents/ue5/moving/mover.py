@@ -11,10 +11,13 @@ from agents.ue5.measures.latency import Window
 from agents.ue5.moving.outbox import Batch, Outbox, Pace
 from agents.ue5.remote import answers, requests
 from agents.ue5.remote.wire import Answer, Late, RemoteError, Wire, accepted
+from schemas.ue5 import Applied
 
 
 class Mover:
-    """One connection's share of the outbox. `on_refusal` hears of a batch of which the engine did not do all, with its answers."""
+    """One connection's share of the outbox. `on_applied` hears of cameras that the engine has put where they are wanted, `on_refusal` of a
+    batch of which the engine did not do all, with its answers.
+    """
 
     def __init__(
         self,
@@ -23,12 +26,14 @@ class Mover:
         roster: Roster,
         window: Window,
         hz: float,
+        on_applied: Callable[[Applied], None],
         on_refusal: Callable[[Batch, list[Answer]], None],
     ) -> None:
         self._wire = wire
         self._outbox = outbox
         self._roster = roster
         self._window = window
+        self._on_applied = on_applied
         self._on_refusal = on_refusal
         self._pace = Pace(hz)
         self._loop = asyncio.get_running_loop()
@@ -90,7 +95,14 @@ class Mover:
         self._window.answered(seconds, batch.moves, failed)
         now = time.time_ns()
         self._window.events([max(now - each, 0) / 1e9 for each in batch.times])
-        if failed:
-            said = answers.parts(answer, len(batch.asks))
-            self._outbox.refused(batch.refused(said))
-            self._on_refusal(batch, said)
+        refused = self._refuse(batch, answer) if failed else set()
+        if cameras := {label: at for label, at in batch.cameras.items() if label not in refused}:
+            self._on_applied(Applied(applied=now, cameras=cameras))
+
+    def _refuse(self, batch: Batch, answer: bytes) -> set[str]:
+        """See to the labels of which not all was done, and return them."""
+        said = answers.parts(answer, len(batch.asks))
+        refused = batch.refused(said)
+        self._outbox.refused(refused)
+        self._on_refusal(batch, said)
+        return refused

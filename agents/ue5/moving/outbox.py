@@ -33,7 +33,8 @@ IN_FLIGHT = 2
 class Wish(Struct, frozen=True):
     """What is wanted of one label, in the frame of the bus; None: as it is.
 
-    `time` is that of the newest event, in ns; None: it is sent again, and its answer says nothing of how long that event took.
+    `time` is that of the newest event, in ns; None: it is sent again, and its answer says nothing of how long that event took. `camera`:
+    that event was a camera's pose.
     """
 
     time: int | None
@@ -43,6 +44,7 @@ class Wish(Struct, frozen=True):
     field_of_view: float | None = None
     intensity: float | None = None
     colour: Vector | None = None
+    camera: bool = False
 
     @property
     def moves(self) -> bool:
@@ -72,6 +74,11 @@ class Batch(Struct, frozen=True):
         """Those of the events that it answers."""
         return {wish.time for wish in self.wishes.values() if wish.time is not None}
 
+    @property
+    def cameras(self) -> dict[str, int]:
+        """The times of its cameras' poses, by label."""
+        return {label: wish.time for label, wish in self.wishes.items() if wish.camera and wish.time is not None}
+
     def refused(self, said: Sequence[Answer]) -> set[str]:
         """The labels of which not all was done, by the answers to `asks`."""
         return {owner for owner, answer in zip(self.owners, said, strict=True) if answer.code != 200}
@@ -87,7 +94,7 @@ def placed(wanted: Placed, time: int) -> Wish:
 
 
 def filmed(wanted: CameraPose, time: int) -> Wish:
-    return Wish(time, wanted.position, wanted.orientation, field_of_view=wanted.field_of_view)
+    return Wish(time, wanted.position, wanted.orientation, field_of_view=wanted.field_of_view, camera=True)
 
 
 def lit(wanted: Light, time: int) -> Wish:
@@ -211,6 +218,7 @@ def merged(old: Wish | None, new: Wish) -> Wish:
         old.field_of_view if new.field_of_view is None else new.field_of_view,
         old.intensity if new.intensity is None else new.intensity,
         old.colour if new.colour is None else new.colour,
+        new.camera,
     )
 
 

@@ -137,6 +137,7 @@ def _report(job: Name, request: Calibrate, kind: Kind, source: str, taken: _Take
         job=job,
         source=source,
         kind=kind,
+        device=None if request.source == "engine" else request.device,
         units=UNITS,
         nframes=int(solved.used.sum()),
         image_width=solved.fit.camera.intrinsics.width,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from agents.parts.bounded import Unreadable, read_bounded
-from agents.parts.links import keep
+from agents.parts.links import keep, point
 from bus.log.disk import make_folder, replace_file
 from bus.topic import Name
 from schemas import system
@@ -22,7 +23,9 @@ from schemas.engine import Intrinsics
 from schemas.xr import Kind
 
 FILE = Path("wondercraft", "xr_overlay", "calibration.json")
-"""Below `artifacts/`."""
+"""The newest one, below `artifacts/`."""
+FOLDER = FILE.with_name("calibrations")
+"""The newest one of each camera."""
 ARTIFACT = "xr-calibration"
 """Its kind in the store."""
 MOST_BYTES = 1 << 20
@@ -58,6 +61,7 @@ class Report(Struct, frozen=True, kw_only=True):
     job: Name
     source: str
     kind: Kind
+    device: int | None
     units: dict[str, str]
     nframes: int
     image_width: int
@@ -74,17 +78,21 @@ class Report(Struct, frozen=True, kw_only=True):
 
 def write_report(report: Report, artifacts: Path) -> system.Artifact:
     """Put it where people look for it, and keep it. Raises OSError."""
-    file = artifacts / FILE
+    file = artifacts / path_of(report)
     make_folder(file.parent)
     replace_file(file, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    return keep(artifacts, file, ARTIFACT)
+    kept = keep(artifacts, file, ARTIFACT)
+    point(artifacts / FILE, Path(os.path.relpath(artifacts / kept.path, (artifacts / FILE).parent)))
+    return kept
 
 
-def read_report(artifacts: Path) -> Calibration | None:
-    """The newest calibration; None: there was none yet. Raises BadReport."""
-    file = artifacts / FILE
-    if not file.exists():
-        return None
+def reports(artifacts: Path) -> list[Path]:
+    """The newest one of each camera."""
+    return sorted((artifacts / FOLDER).glob("*.json"))
+
+
+def read_report(file: Path) -> Calibration:
+    """Raises BadReport."""
     try:
         data = read_bounded(file, MOST_BYTES)
         return calibration_of(msgspec.json.decode(data, type=Report), hashlib.sha256(data).hexdigest())
@@ -92,10 +100,16 @@ def read_report(artifacts: Path) -> Calibration | None:
         raise BadReport(f"{file} is no calibration of ours: {error}; calibrate again, or remove it") from error
 
 
+def path_of(report: Report) -> str:
+    """Where the newest one of its camera is, below `artifacts/`."""
+    return (FOLDER / ("engine.json" if report.device is None else f"camera-{report.device}.json")).as_posix()
+
+
 def calibration_of(report: Report, sha256: str) -> Calibration:
     """The report as an event has it. Raises ValueError where a matrix has another size."""
     return Calibration(
         job=report.job,
+        device=report.device,
         source=report.source,
         kind=report.kind,
         board=report.board,
@@ -104,7 +118,7 @@ def calibration_of(report: Report, sha256: str) -> Calibration:
         deviations=tuple(report.std_deviations_intrinsics.data),
         views=report.views,
         mount=report.mount,
-        path=FILE.as_posix(),
+        path=path_of(report),
         hash=sha256,
     )
 
