@@ -22,6 +22,7 @@ from agents.engine.world import Optics, Transform, World
 from agents.parts.frames import from_unreal, rotation_from_unreal, rotation_to_unreal, to_unreal
 from agents.parts.rigid import Rigid
 from agents.xr.calibration.poses import camera_matrix
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay.lens import enclosing_view, maps
 from schemas.cameras import CameraModel
 from schemas.engine import Intrinsics
@@ -31,8 +32,6 @@ BOARD = "charuco board"
 """Its label in the default scene."""
 SHARPER = 2
 """How many times as large as the camera's picture its pinhole picture is, so that bending it blurs nothing."""
-
-Pixels = NDArray[np.uint8]
 
 
 class DeskScene:

@@ -13,6 +13,7 @@ from agents.parts.percentile import percentile
 from agents.parts.rigid import Rigid, added, angle_between, scaled
 from agents.xr.observation import Observation, Source
 from agents.xr.sources.euroc import read_euroc
+from agents.xr.sources.rows import content_of
 from agents.xr.sources.trajectory import Trajectory
 from agents.xr.sources.tum import read_tum
 from agents.xr.tracking.motion import Motion, MotionFilter
@@ -50,7 +51,7 @@ def rows(folder: Path, seconds: float) -> list[Figures]:
 def read_all(folder: Path) -> Iterator[tuple[str, Trajectory]]:
     """Raises BadTrajectory."""
     for name in (*TUM, *EUROC):
-        yield NAMES[name], read_tum(folder / name) if name in TUM else read_euroc(folder / name)
+        yield NAMES[name], (read_tum if name in TUM else read_euroc)(content_of(folder / name), folder / name)
 
 
 def compare(trajectory: Trajectory, times: list[int], ahead: float) -> tuple[Errors, Errors]:

@@ -24,14 +24,15 @@ import numpy as np
 
 from agents.parts.percentile import percentile
 from agents.parts.rigid import Rigid
-from agents.xr.overlay.composing import laid_over, seen_through
+from agents.xr.cameras.pixels import Pixels
+from agents.xr.overlay.blending import laid_over, seen_through
 from agents.xr.overlay.lens import maps
 from agents.xr.overlay.measuring import Measured, measured
 from agents.xr.sources.reading import read
 from agents.xr.sources.trajectory import Trajectory
 from benchmarks import _overlay_errors as errors
 from benchmarks._overlay_cameras import SIZE, TRUE, Known, known_cameras
-from benchmarks._overlay_scene import DeskScene, Pixels
+from benchmarks._overlay_scene import DeskScene
 from benchmarks._results import FOLDER, Figures, save, show
 from benchmarks._trajectories import EUROC, TUM, NoTrajectories, find_trajectories
 from bus.home import CHECKOUT, Home

@@ -18,7 +18,7 @@ from benchmarks import _pose_latency as latency
 from benchmarks import _prediction as prediction
 from benchmarks._appliance import appliance
 from benchmarks._results import FOLDER, Figures, save, show
-from benchmarks._trajectories import find_trajectories
+from benchmarks._trajectories import NoTrajectories, find_trajectories
 from bus.home import CHECKOUT, Home
 
 TITLES = {
@@ -46,7 +46,11 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # which ends what was started
     output = options.output or FOLDER / ("pose-quick.json" if options.quick else "pose.json")
-    measure(QUICK if options.quick else FULL, find_trajectories(Home(CHECKOUT).cache), output)
+    try:
+        trajectories = find_trajectories(Home(CHECKOUT).cache)
+    except NoTrajectories as reason:
+        sys.exit(f"pose: {reason}")
+    measure(QUICK if options.quick else FULL, trajectories, output)
 
 
 def measure(plan: Plan, trajectories: Path, output: Path) -> None:

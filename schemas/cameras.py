@@ -23,8 +23,8 @@ class Board(Struct, frozen=True, kw_only=True):
     pattern: Literal["charuco", "chessboard"] = "charuco"
     columns: Annotated[int, Meta(ge=3, le=50)] = 7
     rows: Annotated[int, Meta(ge=3, le=50)] = 5
-    square: Annotated[float, Meta(gt=0, le=10)] = 0.04
-    marker: Annotated[float, Meta(gt=0, le=10)] = 0.03
+    square: Annotated[float, Meta(ge=1e-3, le=10)] = 0.04
+    marker: Annotated[float, Meta(ge=1e-3, le=10)] = 0.03
     dictionary: Annotated[str, Meta(pattern=r"^DICT_[A-Z0-9_]{1,30}\Z")] = "DICT_4X4_50"
 
 

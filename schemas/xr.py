@@ -256,14 +256,15 @@ class Replaying(Struct, frozen=True, kw_only=True):
 
 class SetOverlay(Struct, frozen=True, kw_only=True):
     """Lay the scene over a camera's picture. `device`: camera number of this machine; null: the engine's stand-in, `xr-camera`. `alpha` is
-    how much the scene covers where it is, from 0 to 1. The camera is moved as `tracker` is. What is not said is as by default.
+    how much the scene covers where it is, from 0 to 1. The camera is moved as `tracker` is. `rate`
+    is in pictures a second; null: 30 while a page shows them, else 2, which cost little. What is not said is as by default.
     """
 
     on: bool = True
     device: Annotated[int, Meta(ge=0, le=63)] | None = None
     alpha: Annotated[float, Meta(ge=0, le=1)] = 0.6
     tracker: Device = "head"
-    rate: Annotated[float, Meta(ge=1, le=90)] = 30.0
+    rate: Annotated[float, Meta(ge=1, le=90)] | None = None
 
 
 class OverlayState(Struct, frozen=True, kw_only=True):

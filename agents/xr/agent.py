@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time as clock
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -102,12 +103,13 @@ class Xr(Agent):
 
     @every(seconds=TICK_SECONDS)
     def look(self) -> None:
-        now = clock.time_ns()
-        self.visits.tick(now)
-        self.tracker.tick(now)
+        self.visits.tick()
+        self.tracker.tick()
 
     @every(seconds=1)
     async def want(self) -> None:
+        if self.state == "stopping":
+            return
         is_tracked = self.tracker.latest(self.loop.order.tracker) is not None
         await self.loop.want(is_tracked and not self.calibrations.moves_the_engine)
 
@@ -151,9 +153,12 @@ class Xr(Agent):
     @answers(xr.PAIR)
     async def pair(self, request: xr.Pair) -> xr.Pairing:
         try:
-            return await self.doors.pair(request.forget)
+            pairing = await self.doors.pair(request.forget)
         except NoLan as error:
             raise CommandRefused("no_lan", str(error)) from error
+        for line in ["scan this with the headset:", *pairing.qr]:  # on the terminal; it is good once, and for ten minutes
+            self.log.info(line)
+        return pairing
 
     @answers(cameras.CALIBRATE)
     async def calibrate(self, request: cameras.Calibrate) -> cameras.CalibrationBegun:
@@ -163,13 +168,13 @@ class Xr(Agent):
     def recenter(self, request: Nothing) -> xr.Recentred:
         recentred = self.tracker.recentre()
         if recentred is None:
-            raise CommandRefused("not_tracked", "the head is not tracked: wear the headset, or play a trajectory with xr.replay")
+            raise CommandRefused("not_tracked", f"the head is not tracked: {self._nobody()}")
         return recentred
 
     @answers(xr.RECORD)
     def record(self, request: xr.Record) -> xr.Recording:
         if self.tracker.latest(request.device) is None:
-            raise CommandRefused("not_tracked", f"{request.device} is not tracked: there is nothing to record")
+            raise CommandRefused("not_tracked", f"{request.device} is not tracked: {self._nobody()}")
         return self.recorder.begin(request)
 
     @answers(xr.REPLAY)
@@ -233,24 +238,32 @@ class Xr(Agent):
             return
         self.loop.stages.published(pose, sampled)
         if not self.calibrations.moves_the_engine:
-            self.loop.follow(latest, self.playing.truth(tracker))
+            self.loop.follow(latest, self.playing.truth(latest.source))
 
     def _calibrated(self, calibration: cameras.Calibration) -> None:
         self.loop.calibrations[calibration.device] = calibration
 
     def _overlay(self) -> xr.OverlayState:
-        return self.loop.state(f"{self.doors.page}/overlay")
+        return self.loop.state(f"{self.doors.page}/overlay", self.calibrations.moves_the_engine)
 
     def _refused(self) -> dict[str, int]:
         """By reason: messages of pages, poses of all sources, packets of OpenTrackIO."""
-        packets = {} if self.receiver is None else self.receiver.refused
-        return {**self.doors.refused, **{str(reason): count for reason, count in self.tracker.refused.items()}, **packets}
+        refused = Counter[str](self.doors.refused)
+        refused.update({str(verdict): count for verdict, count in self.tracker.refused.items()})
+        refused.update(Counter[str]() if self.receiver is None else self.receiver.refused)
+        return refused
+
+    def _nobody(self) -> str:
+        return f'open {self.doors.page} in its browser, or bus call xr.replay \'{{"trajectory": "desk"}}\''
 
     def show_state(self) -> None:
         """Say how it is once, not at each look."""
         tracked = self.tracker.rates()
         state: AgentState = "running" if tracked else "waiting"
-        nobody = f'no headset: open {self.doors.page}, or bus call xr.replay \'{{"trajectory": "desk"}}\''
-        reason = f"{', '.join(sorted(tracked))} tracked; the overlay is at {self.doors.page}/overlay" if tracked else nobody
+        reason = (
+            f"{', '.join(sorted(tracked))} tracked; the overlay is at {self.doors.page}/overlay"
+            if tracked
+            else f"no headset: {self._nobody()}"
+        )
         if (state, reason) != (self.state, self.reason):
             self.set_state(state, reason)

@@ -19,11 +19,12 @@ from agents.xr.calibration.report import BadReport, read_report, reports
 from agents.xr.calibration.tour import tour
 from agents.xr.calibration.view import View
 from agents.xr.cameras.capture import CameraError, Capture
+from agents.xr.cameras.opening import opened
 from agents.xr.tracking.tracker import Publish, Tracker
 from agents.xr.views import StandIn, held_in_hand
 from bus.errors import CommandRefused
 from schemas import cameras, engine, scene, system
-from schemas.cameras import Calibrate, Calibrating, Calibration, CalibrationBegun
+from schemas.cameras import Board, Calibrate, Calibrating, Calibration, CalibrationBegun
 from schemas.engine import Intrinsics
 from schemas.xr import Kind
 
@@ -38,6 +39,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Work:
+    """Views, and what is to be said of the camera that took them. `capture` is closed at the end."""
+
     views: AsyncIterator[View]
     kind: Kind
     source: str
@@ -54,6 +57,7 @@ class Calibrations:
         self._tracker = tracker
         self._stand_in = StandIn(publish)
         self._board: Rigid | None = None
+        self._job: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     def stored(self) -> dict[int | None, Calibration]:
@@ -75,14 +79,19 @@ class Calibrations:
             self._board = Rigid(found.position, found.orientation)
 
     def seen(self, seen: engine.Seen, files: tuple[bytes, ...]) -> None:
-        for picture, data in zip(seen.pictures, files, strict=False):
+        for picture, data in zip(seen.pictures, files, strict=False):  # what lacks its file is no picture
             self._stand_in.put(picture, data)
 
     async def begin(self, request: Calibrate, on_done: Callable[[Calibration], None]) -> CalibrationBegun:
         """Raises CommandRefused."""
-        if self._task is not None and not self._task.done():
-            raise CommandRefused("busy", "a camera is being calibrated: wait for xr.calibration.done or refused")
-        job, work = f"calibration-{time.time_ns() // 1_000_000}", await self._work(request)
+        if self._job is not None:
+            raise CommandRefused("busy", f"{self._job} goes on: wait for its xr.calibration.done or refused")
+        job = self._job = f"calibration-{time.time_ns() // 1_000_000}"
+        try:
+            work = await self._work(request)
+        except BaseException:
+            self._job = None
+            raise
         self._task = asyncio.ensure_future(self._run(job, request, work, on_done))
         return CalibrationBegun(job=job, wanted=request.views)
 
@@ -98,16 +107,23 @@ class Calibrations:
                 job, request, work.views, work.kind, work.source, self._artifacts, self._say_progress, self._say_artifact
             )
         except BadViews as error:
-            self._publish(cameras.REFUSED, cameras.Refused(job=job, reason=error.reason, mend=error.mend))
-        except (CameraError, OSError) as error:
-            self._publish(cameras.REFUSED, cameras.Refused(job=job, reason=str(error), mend="mend that, and calibrate again"))
+            self._refuse(job, error.reason, error.mend)
+        except asyncio.CancelledError:
+            self._refuse(job, "the agent ends", "calibrate again when it runs")
+            raise
+        except Exception as error:  # whatever it is, somebody waits to hear of it
+            _log.error("a calibration failed", job=job, exc_info=error)
+            self._refuse(job, f"{type(error).__name__}: {error}", "mend that, and calibrate again")
         else:
             on_done(calibration)
             self._publish(cameras.CALIBRATED, calibration)
         finally:
-            self.moves_the_engine = False
+            self.moves_the_engine, self._job = False, None
             if work.capture is not None:
-                await asyncio.to_thread(work.capture.close, STOP_SECONDS)
+                work.capture.close(0)
+
+    def _refuse(self, job: str, reason: str, mend: str) -> None:
+        self._publish(cameras.REFUSED, cameras.Refused(job=job, reason=reason, mend=mend))
 
     async def _work(self, request: Calibrate) -> _Work:
         """Where the views come from. Raises CommandRefused."""
@@ -120,6 +136,8 @@ class Calibrations:
                 return await self._by_camera(request)
 
     def _by_engine(self, request: Calibrate) -> _Work:
+        if request.board != Board():
+            raise CommandRefused("bad_board", "the engine's scene has the board of the defaults: leave `board` out")
         if self._board is None:
             raise CommandRefused("no_board", f"no scene with a {BOARD!r} is known: see that engine and ue5 run, then bus call engine.reset")
         places = tour(request.board, self._board, LENS, request.views)
@@ -128,15 +146,19 @@ class Calibrations:
     def _by_files(self, request: Calibrate) -> _Work:
         if request.path is None:
             raise CommandRefused("no_path", "name the folder of the pictures: path")
-        return _Work(read_folder(Path(request.path)), "recorded", f"pictures in {Path(request.path).name}")
+        folder = Path(request.path)
+        if not folder.is_dir():
+            raise CommandRefused("no_path", f"there is no folder {folder} on this machine")
+        return _Work(read_folder(folder), "recorded", f"pictures in {folder.name}")
 
     async def _by_camera(self, request: Calibrate) -> _Work:
-        capture = Capture(request.device)
+        tracker = request.tracker
+        if tracker is not None and self._tracker.latest(tracker) is None:
+            raise CommandRefused("not_tracked", f"{tracker} is not tracked: see that its poses come (xr.status), or leave `tracker` out")
         try:
-            await asyncio.to_thread(capture.start)
+            capture = await opened(request.device)
         except CameraError as error:
             raise CommandRefused("no_camera", str(error)) from error
-        tracker = request.tracker
         tracked = None if tracker is None else partial(self._tracker.latest, tracker)
         return _Work(held_in_hand(capture, tracked), "real", f"camera {request.device}", capture)
 

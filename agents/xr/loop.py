@@ -5,35 +5,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from agents.parts.rigid import Rigid
 from agents.xr.cameras.capture import Capture
+from agents.xr.cameras.opening import opened
+from agents.xr.keeping import Keeping
 from agents.xr.overlay.broadcast import Broadcast
 from agents.xr.overlay.composer import Composed, Order
-from agents.xr.overlay.drawing import save
 from agents.xr.overlay.following import overlay_pose, stand_in_pose
-from agents.xr.overlay.lens import BadCamera, enclosing_view
 from agents.xr.overlay.overlay import Overlay
+from agents.xr.overlay.view import EngineView
+from agents.xr.playing import Truth
+from agents.xr.shown import Recent, Shown
 from agents.xr.timing.stages import Stages
 from agents.xr.tracking.prediction import predicted
 from agents.xr.tracking.tracker import Latest
 from bus.topic import Topic
-from schemas import engine, scene, system, ue5, xr
-from schemas.cameras import Calibration, CameraModel
+from schemas import engine, scene, ue5, xr
+from schemas.cameras import Calibration
 from schemas.xr import CAMERA, OVERLAY, Kind, OverlayState, SetOverlay
 
 T = TypeVar("T")
-Truth = Callable[[int], Rigid | None]
-"""Where the device really is at a time (ns), where that is known: of a trajectory that plays."""
 
-REMEMBERED = 300
-"""Pictures of which it is remembered which pose they show, until a page says that it has shown them."""
-KEPT_EVERY = 600.0
-"""Seconds between two pictures of the error that are kept."""
+STAND_IN = "the engine's stand-in for a camera"
+WATCHED_RATE, UNWATCHED_RATE = 30.0, 2.0
 STOP_SECONDS = 0.5
 
 
@@ -46,7 +43,8 @@ class Publish(Protocol):
 class Loop:
     """Works while it is on and its tracker is tracked. `stages` say how long poses take on their way; `broadcast` is for who looks on.
 
-    `calibrations` are by the camera's number, null: the engine's stand-in. All of it belongs to the event loop.
+    `calibrations` are by the camera's number, null: the engine's stand-in. All of it belongs to the event loop, and `_lock` lets one
+    caller at a time begin and end.
     """
 
     def __init__(self, publish: Publish, artifacts: Path) -> None:
@@ -54,36 +52,46 @@ class Loop:
         self.broadcast = Broadcast()
         self.order = SetOverlay()
         self.calibrations: dict[int | None, Calibration] = {}
-        self.error: float | None = None
         self._publish = publish
-        self._artifacts = artifacts
         self._numbers = itertools.count(1)
+        self._lock = asyncio.Lock()
         self._overlay: Overlay | None = None
         self._capture: Capture | None = None
-        self._kind: Kind | None = None
-        self._drawn: engine.Intrinsics | None = None
-        self._stand_in: engine.Intrinsics | None = None
-        self._shows: OrderedDict[int, int] = OrderedDict()
-        self._keep_after = 0.0
-        self._keeping: asyncio.Task[None] | None = None
+        self._kind: Kind = "simulated"
+        self._view = EngineView()
+        self._shown = Shown()
+        self._recent = Recent()
+        self._keeping = Keeping(publish, artifacts)
 
     async def set(self, order: SetOverlay) -> None:
-        """Work as ordered from now on. Raises CameraError where there is no such camera."""
-        await self.close()
-        self.order, self._keep_after = order, 0.0
-        if order.on and order.device is not None:
-            capture = Capture(order.device)
-            await asyncio.to_thread(capture.start)
-            self._capture = capture
+        """Work as ordered from now on. Raises CameraError where there is no such camera; then it works on as before."""
+        async with self._lock:
+            capture = await self._captured(order)
+            await self._end()
+            if self._capture is not None and self._capture is not capture:
+                await asyncio.to_thread(self._capture.close, STOP_SECONDS)
+            self.order, self._capture = order, capture
+            self._keeping.again()
 
     async def close(self) -> None:
         """Compose nothing more, and let go of the camera."""
-        await self._end()
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            await asyncio.to_thread(capture.close, STOP_SECONDS)
-        if self._keeping is not None:
-            await asyncio.wait([self._keeping], timeout=STOP_SECONDS)
+        async with self._lock:
+            await self._end()
+            if self._capture is not None:
+                await asyncio.to_thread(self._capture.close, STOP_SECONDS)
+        await self._keeping.close(STOP_SECONDS)
+
+    async def want(self, is_tracked: bool) -> None:
+        """Each second: ask for pictures while there is something to show, and begin or end."""
+        async with self._lock:
+            if not (self.order.on and is_tracked):
+                await self._end()
+                return
+            if self._overlay is None or self._overlay.order != self._wanted():
+                await self._end()
+                self._begin()
+        cameras = [OVERLAY] if self._capture is not None else [CAMERA, OVERLAY]
+        self._publish(scene.VIEW, scene.View(cameras=cameras, layers=[OVERLAY], rate=self._rate()))
 
     def follow(self, latest: Latest, truth: Truth | None) -> None:
         """The tracker's newest pose: have the engine's cameras be where it will be when they are drawn."""
@@ -95,17 +103,6 @@ class Loop:
         self._move_stand_in(place, latest.sampled + round(ahead * 1e9), truth)
         self._move_overlay(place, latest.sampled)
 
-    async def want(self, is_tracked: bool) -> None:
-        """Each second: ask for pictures while there is something to show, and begin or end."""
-        if not (self.order.on and is_tracked):
-            await self._end()
-            return
-        if self._overlay is None or self._overlay.order != self._wanted():
-            await self._end()
-            self._begin()
-        cameras = [OVERLAY] if self._capture is not None else [CAMERA, OVERLAY]
-        self._publish(scene.VIEW, scene.View(cameras=cameras, layers=[OVERLAY], rate=self.order.rate))
-
     def applied(self, said: ue5.Applied) -> None:
         if OVERLAY in said.cameras:
             self.stages.applied(said.cameras[OVERLAY], said.applied)
@@ -113,27 +110,32 @@ class Loop:
     def seen(self, seen: engine.Seen, files: tuple[bytes, ...]) -> None:
         """The engine's pictures of one frame."""
         for picture, data in zip(seen.pictures, files, strict=False):  # what lacks its file is no picture
-            self._note(picture)
+            self._view.note(picture)
             if self._overlay is not None:
                 self._overlay.put(picture, data)
 
     def shown(self, sequence: int, at: int, uncertainty: float) -> None:
-        """A page has shown a picture of the overlay, give or take so many seconds: the latency's clock says them, too."""
-        sampled = self._shows.pop(sequence, None)
+        """A page has shown a picture of the overlay. How far off that time is, the latency's clock says for all of them."""
+        sampled = self._shown.sampled(sequence)
         if sampled is not None:
             self.stages.shown(sampled, at)
+
+    @property
+    def error(self) -> float | None:
+        """Of the newest picture that was measured in the last seconds, in pixels."""
+        return self._recent.error
 
     def state(self, url: str | None, is_calibrating: bool) -> OverlayState:
         return OverlayState(
             on=self.order.on,
             url=url,
-            camera=self._wanted().camera if self.order.on else None,
             device=self.order.device,
             alpha=self.order.alpha,
             tracker=self.order.tracker,
             calibration=None if self._calibration is None else self._calibration.path,
-            kind=self._kind,
-            rate=self.order.rate if self._overlay is not None else None,
+            camera=self._wanted().camera if self.order.on else None,
+            kind=self._kind if self._overlay is not None else None,
+            rate=self._recent.rate,
             error=self.error,
             reason=self._reason(is_calibrating),
         )
@@ -143,26 +145,33 @@ class Loop:
         """Of the camera that the overlay is laid over."""
         return self.calibrations.get(self.order.device)
 
+    def _rate(self) -> float:
+        """Pictures a second: drawing, composing and looking for the board take most of a core at 30."""
+        return self.order.rate or (WATCHED_RATE if self.broadcast.is_watched else UNWATCHED_RATE)
+
+    async def _captured(self, order: SetOverlay) -> Capture | None:
+        """The camera that is ordered: the one that is open, where it is the same."""
+        if not order.on or order.device is None:
+            return None
+        return self._capture if order.device == self.order.device and self._capture is not None else await opened(order.device)
+
     def _begin(self) -> None:
         self._overlay = Overlay(self._wanted(), self._numbers, self._composed, self._capture)
         self._overlay.start()
+        self._recent = Recent()
         self.broadcast.begin()
 
     async def _end(self) -> None:
         overlay, self._overlay = self._overlay, None
-        if overlay is None:
-            return
-        self.broadcast.end()
-        self.error = None
-        await asyncio.to_thread(overlay.stop, STOP_SECONDS)
+        if overlay is not None:
+            self.broadcast.end()
+            self._recent = Recent()
+            await asyncio.to_thread(overlay.stop, STOP_SECONDS)
 
     def _wanted(self) -> Order:
-        is_real = self.order.device is not None
-        camera = f"camera {self.order.device}" if is_real else "the engine's stand-in for a camera"
-        return Order(camera=camera, kind=self._kind or "simulated", alpha=self.order.alpha, model=self._model())
-
-    def _model(self) -> CameraModel | None:
-        return None if self._calibration is None else self._calibration.camera
+        camera = STAND_IN if self.order.device is None else f"camera {self.order.device}"
+        model = None if self._calibration is None else self._calibration.camera
+        return Order(camera=camera, kind=self._kind, alpha=self.order.alpha, model=model)
 
     def _move_stand_in(self, place: Rigid, when: int, truth: Truth | None) -> None:
         """To where the device truly is then, if that is known; else to where the overlay is, too."""
@@ -172,59 +181,32 @@ class Loop:
         self._publish(scene.ACTOR_POSE, stand_in_pose(place if known is None else known))
 
     def _move_overlay(self, place: Rigid, sampled: int) -> None:
-        mount = None if self._calibration is None else self._calibration.mount
-        pose, now = overlay_pose(place, mount, self._field_of_view()), time.time_ns()
+        mount, model = (None, None) if self._calibration is None else (self._calibration.mount, self._calibration.camera)
+        pose, now = overlay_pose(place, mount, self._view.angle(model)), time.time_ns()
         self.stages.wished(now, sampled)
         if self._overlay is not None:
             self._overlay.poses.remember(Rigid(pose.position, pose.orientation), sampled, now)
         self._publish(scene.CAMERA_POSE, pose, time=now)
 
-    def _field_of_view(self) -> float | None:
-        """So wide that the layer has all that the camera sees; null until the engine has said how large its pictures are."""
-        lens = self._stand_in if self._model() is None else None
-        model = self._model() or (CameraModel(intrinsics=lens) if lens is not None else None)
-        if model is None or self._drawn is None:
-            return None
-        try:
-            return enclosing_view(model, self._drawn.width, self._drawn.height)
-        except BadCamera:
-            return None
-
-    def _note(self, picture: engine.Picture) -> None:
-        if picture.camera == CAMERA:
-            self._stand_in = picture.intrinsics
-        elif picture.camera == OVERLAY:
-            self._drawn = picture.intrinsics
-
     def _composed(self, composed: Composed) -> None:
+        if self._overlay is None:
+            return  # it was turned off while this was made
         said = composed.overlaid
         if said.sampled is not None:
             self.stages.drawn(said.sampled, said.drawn)
             self.stages.composed(said.sampled, said.composed)
-            self._shows[said.sequence] = said.sampled
-            while len(self._shows) > REMEMBERED:
-                self._shows.popitem(last=False)
+            self._shown.composed(said.sequence, said.sampled)
         self._publish(xr.OVERLAID, said, attachments=(composed.jpeg,))
         self.broadcast.put(said.sequence, composed.jpeg)
-        if composed.measured is not None:
-            self.error = said.error
-            self._keep(composed)
-
-    def _keep(self, composed: Composed) -> None:
-        """Draw the error into overlay.png, now and then."""
-        now = time.monotonic()
-        if now >= self._keep_after:
-            self._keep_after = now + KEPT_EVERY
-            self._keeping = asyncio.ensure_future(self._save(composed))
-
-    async def _save(self, composed: Composed) -> None:
-        self._publish(system.ARTIFACT, await asyncio.to_thread(save, composed, self._artifacts))
+        self._recent.composed(said.error)
+        self._keeping.offer(composed)
 
     def _reason(self, is_calibrating: bool) -> str | None:
+        """Why there is no picture, and what to do; None: there is."""
         if not self.order.on:
             return "it is off: bus call xr.overlay '{}' turns it on"
         if is_calibrating:
             return "the engine's stand-in is being calibrated: it goes on after that"
         if self._overlay is None:
-            return f"{self.order.tracker} is not tracked"
-        return self._overlay.reason
+            return f"{self.order.tracker} is not tracked: xr.replay plays a trajectory, and xr.status says where the page for a headset is"
+        return self._view.reason or self._overlay.reason or self._recent.reason

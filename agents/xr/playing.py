@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from agents.xr.loop import Truth
-from agents.xr.observation import Observation
+import structlog
+
+from agents.parts.rigid import Rigid
+from agents.xr.observation import Observation, Source
 from agents.xr.sources.player import Player
 from agents.xr.sources.reading import read
 from agents.xr.sources.trajectory import Trajectory
 from agents.xr.tracking.tracker import Publish, Tracker
 from schemas import xr
-from schemas.xr import Device, Replay, Replaying, Started
+from schemas.xr import Replay, Replaying, Started
+
+Truth = Callable[[int], Rigid | None]
+"""Where the device really is at a time (ns), where that is known."""
 
 OVER = "the trajectory is over"
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Session:
     started: Started
     player: Player
-    device: Device
     began: float
-    task: asyncio.Task[None] | None = None
     frames: int = 0
     late: int = 0
 
@@ -37,7 +43,9 @@ class Playing:
         self._tracker = tracker
         self._publish = publish
         self._numbers = itertools.count(time.time_ns() // 1_000_000_000)
+        self._lock = asyncio.Lock()
         self._session: _Session | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def play(self, request: Replay) -> Replaying:
         """Play it instead of what plays. Raises BadTrajectory."""
@@ -45,31 +53,35 @@ class Playing:
             await self.stop("told to stop")
             return Replaying(trajectory=None)
         trajectory = await asyncio.to_thread(read, request.trajectory, request.axes, request.start)
-        await self.stop("another trajectory plays")
-        self._begin(trajectory, request)
-        return Replaying(
-            trajectory=trajectory.name, kind=trajectory.kind, poses=len(trajectory.times), seconds=trajectory.duration / 1e9 / request.speed
-        )
+        async with self._lock:
+            await self._stop("another trajectory plays")
+            self._begin(trajectory, request)
+        seconds = trajectory.duration / 1e9 / request.speed
+        return Replaying(trajectory=trajectory.name, kind=trajectory.kind, poses=len(trajectory.times), seconds=seconds)
 
     async def stop(self, reason: str) -> None:
-        session = self._session
-        if session is None:
-            return
-        if session.task is not None and not session.task.done():
-            session.task.cancel()
-            await asyncio.wait([session.task])
-        self._end(reason)
+        async with self._lock:
+            await self._stop(reason)
 
     def sessions(self) -> list[Started]:
         return [] if self._session is None else [self._session.started]
 
-    def truth(self, device: Device) -> Truth | None:
-        """Where the device really is; null: it is no device that plays."""
+    def truth(self, source: Source) -> Truth | None:
+        """Where the device really is that this source speaks of, in the frame that poses are published in; null: it is no trajectory."""
         session = self._session
-        return session.player.truth if session is not None and session.device == device else None
+        if session is None or session.player.source != source:
+            return None
+        return lambda when: None if (place := session.player.truth(when)) is None else self._tracker.recentred(place)
+
+    async def _stop(self, reason: str) -> None:
+        session, task = self._session, self._task
+        if session is None or task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task])
+        self._end(session, reason)
 
     def _begin(self, trajectory: Trajectory, request: Replay) -> None:
-        player = Player(trajectory, request.device, rate=request.rate, speed=request.speed, loop=request.loop)
         started = Started(
             session=f"replay-{next(self._numbers)}",
             origin="trajectory",
@@ -77,23 +89,23 @@ class Playing:
             description=f"{trajectory.name}, {len(trajectory.times)} poses, as {request.device}",
             rate=request.rate,
         )
-        self._session = _Session(started, player, request.device, time.monotonic())
+        player = Player(trajectory, request.device, rate=request.rate, speed=request.speed, loop=request.loop)
+        session = self._session = _Session(started, player, time.monotonic())
         self._publish(xr.STARTED, started)
-        self._session.task = asyncio.ensure_future(player.play(self._take, lambda: self._end(OVER)))
+        self._task = asyncio.ensure_future(player.play(lambda seen: self._take(session, seen), lambda: self._end(session, OVER)))
+        self._task.add_done_callback(_report)
 
-    def _take(self, seen: Observation) -> None:
-        session = self._session
-        if session is None:
-            return
+    def _take(self, session: _Session, seen: Observation) -> None:
         if self._tracker.take(seen) == "late":
             session.late += 1
         else:
             session.frames += 1
 
-    def _end(self, reason: str) -> None:
-        session, self._session = self._session, None
-        if session is None:
+    def _end(self, session: _Session, reason: str) -> None:
+        """Say so once."""
+        if self._session is not session:
             return
+        self._session = None
         self._tracker.rest(session.player.source, reason)
         self._publish(
             xr.ENDED,
@@ -105,3 +117,8 @@ class Playing:
                 seconds=time.monotonic() - session.began,
             ),
         )
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a trajectory ended early", exc_info=error)

@@ -25,6 +25,8 @@ PATIENCE = 10.0
 PICTURES_PER_SECOND = 30.0
 BETWEEN = 0.7
 """Seconds between two views of a camera that a person moves."""
+MOST_UNSTILL = 60
+"""Pictures in a row, of a tracker that is lost or moves, after which nobody is about to hold it still."""
 STILL = 0.05
 """Metres and radians a second: of a tracker that moves faster, picture and pose are not of one moment."""
 
@@ -78,7 +80,7 @@ class StandIn:
 
 async def held_in_hand(capture: Capture, tracked: Callable[[], Latest | None] | None) -> AsyncIterator[View]:
     """What a camera of this machine sees, as often as a person moves it or the board; with the pose of its tracker, if it has one."""
-    taken = 0
+    taken = waiting = 0
     while True:
         await asyncio.sleep(BETWEEN)
         frame = capture.latest()
@@ -87,8 +89,20 @@ async def held_in_hand(capture: Capture, tracked: Callable[[], Latest | None] | 
         taken = frame.taken_ns
         if tracked is None:
             yield View(name=_named(taken), picture=frame.picture)
-        elif (latest := tracked()) is not None and _is_still(latest):
+        elif (latest := tracked()) is None or not _is_still(latest):
+            waiting = _not_lost(waiting)
+        else:
+            waiting = 0
             yield View(name=_named(taken), picture=frame.picture, tracker=latest.place)
+
+
+def _not_lost(waiting: int) -> int:
+    """One more picture without a still tracker. Raises BadViews after too many in a row."""
+    if waiting >= MOST_UNSTILL:
+        raise BadViews(
+            f"the tracker was not seen to be still in {MOST_UNSTILL} pictures", "see that it is tracked, and hold it still for each"
+        )
+    return waiting + 1
 
 
 def _named(taken_ns: int) -> str:

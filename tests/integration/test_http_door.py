@@ -59,11 +59,10 @@ class Endless:
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(guard, "BODY_LIMIT", 1000)
 
 
 def guarded(app: App) -> Callable[[Gate], App]:
-    return lambda gate: Guard(app, gate, error)
+    return lambda gate: Guard(app, gate, error, body_limit=1000)
 
 
 def request(door: Door, *lines: str, method: str = "POST", body: bytes = b"") -> bytes:
@@ -110,6 +109,11 @@ def test_a_taken_port_yields_another_one() -> None:
 def test_a_port_that_may_not_be_had_is_an_error() -> None:
     with pytest.raises(BadDoor, match=r"nothing can listen at 192\.0\.2\.1"):
         open_door("192.0.2.1", 0, "0123456789abcdef")  # an address of documentation, which no machine has
+
+
+def test_who_names_an_address_of_another_machine_is_told_which_one_stands_for_all() -> None:
+    with pytest.raises(BadDoor, match=r"take an address of this machine, or 0\.0\.0\.0 for all of them"):
+        open_door("192.0.2.1", 0, "0123456789abcdef")
 
 
 ELSEWHERE = [
@@ -283,7 +287,8 @@ def test_a_door_that_was_never_opened_closes() -> None:
 
     asyncio.run(Serving(door, hello).close())
 
-    assert door.socket.fileno() == -1
+    with pytest.raises(ConnectionRefusedError):
+        connect(door)
 
 
 def test_signals_stay_the_agents() -> None:

@@ -125,7 +125,7 @@ def test_the_engines_camera_is_calibrated_by_views_of_its_board(appliance: Appli
     assert (calibrated.kind, calibrated.rms < 0.5) == ("simulated", True)
     stored = json.loads((appliance.artifacts / "wondercraft/xr_overlay/calibration.json").read_text())
     assert stored["camera_matrix"]["data"][0] == calibrated.camera.intrinsics.fx
-    assert client.call(xr.STATUS, timeout=10).calibration == calibrated.path
+    assert client.call(xr.STATUS, timeout=10).overlay.calibration == calibrated.path
 
 
 def test_bad_orders_are_refused_in_words(client: Client, tmp_path: Path) -> None:

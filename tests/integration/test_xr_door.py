@@ -19,9 +19,8 @@ from pathlib import Path
 import pytest
 from conftest import wait_for
 from doors import PATIENCE, ask_raw, connect, everything, served
+from page_socket import PageSocket, open_page_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as connect_websocket
 
 from agents.parts.http import serving, websocket
 from agents.parts.http.door import Door
@@ -141,33 +140,33 @@ def lan(room: Room, pairing: Pairing, certificate: Certificate) -> Iterator[Door
         yield door
 
 
-def open_stream(door: Door, trusting: ssl.SSLContext | None = None, cookie: str = "", origin: str | None = None) -> ClientConnection:
+def open_stream(door: Door, trusting: ssl.SSLContext | None = None, cookie: str = "", origin: str | None = None) -> PageSocket:
     """A page's WebSocket. Raises InvalidStatus."""
-    url = door.url.replace("http", "ws", 1) + "/stream"
-    headers = {"Cookie": cookie} if cookie else None
-    return connect_websocket(url, ssl=trusting, origin=origin or door.url, additional_headers=headers, open_timeout=PATIENCE)  # type: ignore[arg-type]
+    return open_page_socket(stream_of(door.url), trusting, origin or door.url, cookie)
+
+
+def stream_of(url: str) -> str:
+    return url.replace("http", "ws", 1) + "/stream"
 
 
 @contextmanager
-def page(door: Door, trusting: ssl.SSLContext | None = None, cookie: str = "") -> Iterator[ClientConnection]:
+def page(door: Door, trusting: ssl.SSLContext | None = None, cookie: str = "") -> Iterator[PageSocket]:
     """One that has said hello."""
     with open_stream(door, trusting, cookie) as connected:
         connected.send(HELLO)
         yield connected
 
 
-def answers(connected: ClientConnection, number: int = 1) -> bool:
+def answers(connected: PageSocket, number: int = 1) -> bool:
     """Whether a ping is answered with its own number."""
     connected.send(ping(number))
-    data = connected.recv(PATIENCE)
-    assert isinstance(data, bytes)
-    return struct.unpack("<BBHIdqq", data)[:5] == (3, 1, 0, number, 12.5)
+    return struct.unpack("<BBHIdqq", connected.recv())[:5] == (3, 1, 0, number, 12.5)
 
 
-def closed_with(connected: ClientConnection) -> tuple[int, str]:
+def closed_with(connected: PageSocket) -> tuple[int, str]:
     with pytest.raises(ConnectionClosed) as closed:
         while True:
-            connected.recv(PATIENCE)
+            connected.recv()
     assert closed.value.rcvd is not None, "cut, and not closed"
     return closed.value.rcvd.code, closed.value.rcvd.reason
 
@@ -200,7 +199,7 @@ def test_a_page_is_heard_and_answered(loopback: Door, room: Room) -> None:
     before = time.time_ns()
     with page(loopback) as connected:
         connected.send(ping(7))
-        _, _, _, number, asked, received, sent = struct.unpack("<BBHIdqq", connected.recv(PATIENCE))  # type: ignore[arg-type]  # bytes
+        _, _, _, number, asked, received, sent = struct.unpack("<BBHIdqq", connected.recv())
         connected.send(END)
         wait_for(lambda: len(room.guests[0].messages) == 2, "both messages to be heard")
 
@@ -279,7 +278,7 @@ def test_a_silent_client_is_given_up(loopback: Door, room: Room, monkeypatch: py
 
 def test_text_that_is_none_is_refused(loopback: Door, room: Room) -> None:
     with page(loopback) as connected:
-        connected.send(b"\xff\xfe", text=True)
+        connected.send_text(b"\xff\xfe")
         assert closed_with(connected)[0] == 1007
 
     wait_for(lambda: room.streams.refused == {"malformed": 1}, "it to be counted")
@@ -297,10 +296,14 @@ def test_so_many_pages_and_no_more(loopback: Door, room: Room, monkeypatch: pyte
 def raw_stream(door: Door) -> Iterator[socket.socket]:
     """A page's WebSocket without a library that reads, and answers pings, by itself. Its frames are masked with zeros."""
     with connect(door) as raw:
-        raw.sendall(upgrade(door.gate.authority))
-        assert raw.recv(12) == b"HTTP/1.1 101"
-        raw.sendall(bytes([0x81, 0x80 | len(HELLO)]) + bytes(4) + HELLO.encode())
+        say_hello(raw, door)
         yield raw
+
+
+def say_hello(raw: socket.socket, door: Door) -> None:
+    raw.sendall(upgrade(door.gate.authority))
+    assert raw.recv(12) == b"HTTP/1.1 101"
+    raw.sendall(bytes([0x81, 0x80 | len(HELLO)]) + bytes(4) + HELLO.encode())
 
 
 def upgrade(host: str) -> bytes:
@@ -422,6 +425,28 @@ def test_who_has_not_agreed_on_tls_counts_too(room: Room, certificate: Certifica
         assert everything(one_too_many) == b""
 
 
+def test_a_closing_door_cuts_who_has_not_agreed_on_tls(room: Room, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HANDSHAKE_SECONDS", 600)
+    with knocked_at(room, certificate) as door:
+        silent = connect(door)
+        assert request(door, trusting_in(certificate.path.parent), "GET", "/").status == 200, "the silent one came before"
+
+    with silent:
+        assert everything(silent) == b""
+
+
+def test_a_closing_door_cuts_who_does_not_end_tls(room: Room, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "FAREWELL_SECONDS", 600)
+    with served(lambda gate: guarded(room.site.application(), gate), tls=certificate.context(), message_bytes=MESSAGE_BYTES) as door:
+        silent = trusting_in(certificate.path.parent).wrap_socket(connect(door), server_hostname="127.0.0.1")
+        say_hello(silent, door)
+        wait_for(lambda: room.guests, "the page to be heard")
+
+    with socket.socket(fileno=silent.detach()) as below:  # TLS ends with a word of the server: what is looked for is the end below it
+        below.settimeout(PATIENCE)
+        assert everything(below)
+
+
 class Hosted:
     """The agent's doors, in an event loop of a thread."""
 
@@ -508,13 +533,12 @@ def test_a_stream_of_who_is_forgotten_is_cut(room: Room, tmp_path: Path) -> None
     with hosted(room, folder) as host:
         cookie = paired(host, folder)
         assert host.doors.lan is not None
-        url = host.doors.lan.replace("https", "wss") + "/stream"
-        with connect_websocket(url, ssl=trusting_in(folder), additional_headers={"Cookie": cookie}, open_timeout=PATIENCE) as connected:
+        with open_page_socket(stream_of(host.doors.lan), trusting_in(folder), cookie=cookie) as connected:
             connected.send(HELLO)
             assert answers(connected)
             host.pair(forget=True)
             with pytest.raises(ConnectionClosed):
-                connected.recv(PATIENCE)
+                connected.recv()
 
     assert room.guests[0].reasons == ["the agent has cut the connection"]
 
@@ -540,7 +564,7 @@ def test_without_a_setting_nobody_gets_here_from_the_lan(room: Room, tmp_path: P
 def test_pages_are_told_when_the_agent_ends(room: Room, tmp_path: Path) -> None:
     host = Hosted(room, tmp_path / "door", lan="")
     assert host.doors.page is not None
-    with connect_websocket(host.doors.page.replace("http", "ws") + "/stream", open_timeout=PATIENCE) as connected:
+    with open_page_socket(stream_of(host.doors.page)) as connected:
         connected.send(HELLO)
         assert answers(connected)
         host.close()

@@ -200,12 +200,15 @@ def test_a_headset_that_is_put_down_rests_and_goes_on_when_it_is_worn(page: Page
 
 def test_the_sender_on_the_page_of_the_layout_is_understood(doors: Opened) -> None:
     code = dedent(LAYOUT.read_text().partition("## A small sender")[2]).replace("ws://127.0.0.1:8480", doors.url.replace("http", "ws"))
-    exec(compile(code, str(LAYOUT), "exec"), {})
+    for _ in range(2):
+        exec(compile(code, str(LAYOUT), "exec"), {})
 
-    frames = doors.all(Frame)
-    assert (doors.wait(Begin).session, doors.wait(Echo).number) == ("first", 1)
-    assert [frame.sequence for frame in frames] == list(range(1, 91))
+    ends, frames = [doors.wait(End, 2), *doors.all(End)], doors.all(Frame)
+    assert doors.wait(Echo).number == 1
+    assert [frame.sequence for frame in frames] == [*range(1, 91)] * 2
     assert frames[-1].samples[0].position == pytest.approx((0, 1.6, -1))
+    assert len({hello.page for hello in doors.all(Hello)}) == 2, "who is the same page begins no sequence anew"
+    assert [begun.session for begun in doors.all(Begin)] == [ended.session for ended in ends[1:]]
 
 
 def test_the_page_measures_round_trips_quickly_at_first(page: Page, doors: Opened) -> None:
@@ -266,6 +269,50 @@ def test_an_end_that_nobody_heard_is_told_when_the_agent_is_there_again(page: Pa
     assert doors.wait(End).session == doors.wait(Begin).session
 
 
+def test_a_session_that_could_not_be_told_at_once_is_told_before_its_next_frame(bare: Page, worn: str, doors: Opened) -> None:
+    bare.add_init_script(worn)
+    bare.add_init_script("Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => globalThis.backlog })")
+    bare.goto(doors.url)
+    expect(bare.locator("#connection")).to_have_text("connected")
+    bare.evaluate("backlog = 1e6")
+    enter(bare)
+    expect(bare.locator("#tracked")).to_contain_text(HEAD)
+
+    bare.evaluate("backlog = 0")
+    doors.wait(Frame)
+    kinds = [type(message) for message in doors.heard]
+    assert Begin in kinds[: kinds.index(Frame)]
+
+
+def test_a_page_that_is_refused_for_what_it_says_says_why_and_does_not_come_again(bare: Page, doors: Opened) -> None:
+    bare.add_init_script("""(() => {
+        const { send } = WebSocket.prototype;
+        WebSocket.prototype.send = function (data) { send.call(this, typeof data === "string" ? data : new Uint8Array([9, 1])); };
+    })()""")
+    bare.goto(doors.url)
+    expect(bare.locator("#connection")).to_contain_text("a message of kind 9")
+    bare.wait_for_timeout(600)
+
+    assert len(doors.all(Hello)) == 1
+    expect(bare.locator("#connection")).to_contain_text("load it anew")
+
+
+def test_an_agent_that_lets_a_page_in_and_says_nothing_is_asked_less_and_less_often(bare: Page, doors: Opened) -> None:
+    bare.add_init_script("""globalThis.tries = []; globalThis.WebSocket = class extends WebSocket {
+        constructor(address) {
+            super(address);
+            tries.push(performance.now());
+            this.addEventListener("open", () => setTimeout(() => this.onclose({ code: 1011, reason: "it has failed" })));
+        }
+    }""")
+    doors.deaf = True
+    bare.goto(doors.url)
+    wait_for(lambda: bare.evaluate("tries.length") > 5, "six tries", PATIENCE / 1000)
+
+    pauses = [after - before for before, after in pairwise(bare.evaluate("tries"))]
+    assert min(pauses[3:]) > 400
+
+
 @pytest.mark.slow
 def test_a_connection_that_says_nothing_more_is_given_up_and_made_anew(page: Page, doors: Opened) -> None:
     doors.deaf = True
@@ -303,8 +350,8 @@ def test_a_code_pairs_one_browser_once_and_leaves_its_address(bare: Page, browse
 
 
 def test_the_overlay_s_page_shows_pictures_and_says_when(bare: Page, doors: Opened) -> None:
-    bare.goto(f"{doors.url}/overlay")
     doors.picture = cv2.imencode(".jpg", np.full((90, 160, 3), (20, 120, 240), np.uint8))[1].tobytes()
+    bare.goto(f"{doors.url}/overlay")
 
     doors.wait(Shown, 5)
     shown = doors.all(Shown)
@@ -322,6 +369,40 @@ def test_the_overlay_s_page_says_what_is_measured(bare: Page, doors: Opened) -> 
 
     expect(bare.locator("#delay")).to_have_text("42.5 ms (median)")
     expect(bare.locator("#error")).to_have_text("0.38 pixels")
+
+
+def test_the_overlay_s_page_says_how_to_turn_the_overlay_on_and_asks_now_and_then(bare: Page, doors: Opened) -> None:
+    bare.goto(f"{doors.url}/overlay")
+    expect(bare.locator("#pictures")).to_contain_text("bus call xr.overlay")
+    bare.wait_for_timeout(1000)
+    assert "bus call xr.overlay" in bare.locator("#pictures").inner_text()
+    assert doors.viewers == 1
+
+    doors.picture = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+    expect(bare.locator("#pictures")).to_have_text("they come")
+    doors.picture = None
+    expect(bare.locator("#pictures")).to_contain_text("bus call xr.overlay")
+
+
+def test_a_picture_that_stands_still_because_the_agent_is_silent_is_not_said_to_come(bare: Page, doors: Opened) -> None:
+    doors.picture = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+    bare.goto(f"{doors.url}/overlay")
+    expect(bare.locator("#pictures")).to_have_text("they come")
+
+    doors.deaf = doors.stuck = True
+    expect(bare.locator("#pictures")).not_to_have_text("they come")
+    doors.deaf = doors.stuck = False
+    expect(bare.locator("#pictures")).to_have_text("they come")
+
+
+def test_the_overlay_s_page_asks_for_figures_one_at_a_time_and_not_for_ever(bare: Page, doors: Opened) -> None:
+    asked, given_up = list[str](), list[str]()
+    bare.route("**/metrics", lambda route: asked.append(route.request.url))
+    bare.on("requestfailed", lambda request: given_up.append(request.url) if request.url.endswith("/metrics") else None)
+    bare.goto(f"{doors.url}/overlay")
+    bare.wait_for_timeout(1500)
+    assert len(asked) == 1
+    wait_for(lambda: bare.wait_for_timeout(100) or given_up, "a request that is given up")
 
 
 def test_the_overlay_s_page_finds_an_agent_again_that_was_away(bare: Page, doors: Opened) -> None:

@@ -16,7 +16,7 @@ from agents.parts.frames import rotate
 from agents.ue5.tracking.sender import Sender
 from agents.ue5.tracking.targets import Target, Targets
 from agents.xr.observation import Observation
-from agents.xr.recording.drawing import draw
+from agents.xr.recording.plot_process import draw
 from agents.xr.sources.address import Address
 from agents.xr.sources.opentrackio import Receiver, receive
 from agents.xr.sources.reading import SHIPPED, read

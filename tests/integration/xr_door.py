@@ -26,14 +26,16 @@ PICTURES_A_SECOND = 20
 class Opened:
     """Doors that can be closed and opened again, at the same ports. `heard` is what all pages have said, `left` why each went.
 
-    `picture` is the overlay's; None: there is none. `figures` are measured. While it is `deaf`, pings are not answered.
+    `picture` is the overlay's; None: it is off. `figures` are measured. While it is `deaf`, pings are not answered; while it is `stuck`, no
+    more pictures come, and nobody says so.
     """
 
     def __init__(self, folder: Path) -> None:
         self.heard: list[Message] = []
         self.left: list[str] = []
         self.picture: bytes | None = None
-        self.deaf = False
+        self.deaf = self.stuck = False
+        self.viewers = 0
         self.figures: list[Metric] = []
         self._folder = folder
         self._settings = XrSettings(port=0, lan="127.0.0.1", lan_port=0)
@@ -87,10 +89,13 @@ class Opened:
         return _Ear(self)
 
     async def _pictures(self) -> AsyncIterator[tuple[int, bytes]]:
+        self.viewers += 1
         for sequence in range(1, 100_000):
-            await asyncio.sleep(1 / PICTURES_A_SECOND)
-            if self.picture is not None:
+            if self.picture is None:
+                return
+            if not self.stuck:
                 yield sequence, self.picture
+            await asyncio.sleep(1 / PICTURES_A_SECOND)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio has it
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)

@@ -45,11 +45,11 @@ def error(status: int, message: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"BODY_LIMIT": 10, "BODY_SECONDS": 0.02, "LINGER_SECONDS": 0.02}.items():
+    for name, value in {"BODY_SECONDS": 0.02, "LINGER_SECONDS": 0.02}.items():
         monkeypatch.setattr(guard, name, value)
 
 
-GUARDED = Guard(echo, GATE, error)
+GUARDED = Guard(echo, GATE, error, body_limit=10)
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1, max_size=5))

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
-from pictured import CHARUCO, CHESSBOARD, off_truth, picture, pictures, places
+from numpy.typing import NDArray
+from pictured import CHARUCO, CHESSBOARD, off_truth, picture, pictures, places, true_corners
 
+from agents.xr.calibration import detection
 from agents.xr.calibration.boards import charuco, check, corner_points
 from agents.xr.calibration.detection import find_corners
 from agents.xr.calibration.errors import BadViews
 from agents.xr.calibration.looking import Missed, look
-from agents.xr.calibration.view import Pixels, Sighting, View
+from agents.xr.calibration.view import Grey, Sighting, View
+from agents.xr.cameras.pixels import Pixels
 from schemas.cameras import Board
 
 POSES = {board.pattern: places(board, 8) for board in (CHARUCO, CHESSBOARD)}
+
+
+TIMES = 4
+"""As many pixels to each side has an enlarged picture, of a camera that is no sharper."""
+
+
+def enlarged(sharp: Pixels) -> Grey:
+    grey = cv2.cvtColor(sharp, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, None, fx=TIMES, fy=TIMES, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def in_enlarged(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (points + 0.5) * TIMES - 0.5
 
 
 def smeared(sharp: Pixels, pixels: int) -> Pixels:
@@ -33,6 +51,28 @@ def test_corners_are_found_within_a_fraction_of_a_pixel(board: Board, blur: floa
     assert len(errors) >= 0.85 * len(poses) * len(corner_points(board))
     assert np.sqrt(np.mean(errors**2)) < 0.12
     assert np.percentile(errors, 99) < 0.3
+
+
+def test_in_a_large_picture_a_chessboard_is_looked_for_in_a_small_one_and_found_as_exactly() -> None:
+    poses = POSES["chessboard"]
+    found = [(find_corners(enlarged(picture(CHESSBOARD, pose)), CHESSBOARD), pose) for pose in poses]
+
+    errors = [np.linalg.norm(seen.points - in_enlarged(true_corners(CHESSBOARD, pose)), axis=1) for seen, pose in found if seen]
+
+    assert len(errors) == len(poses)
+    assert np.sqrt(np.mean(np.square(errors))) < 0.12 * TIMES
+
+
+@pytest.mark.parametrize("board", [CHARUCO, CHESSBOARD], ids=["charuco", "chessboard"])
+def test_what_takes_long_in_a_large_picture_is_done_in_a_small_one(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(cv2, "findChessboardCorners", lambda grey, size: (sizes.append(grey.size), (False, None))[1])
+    seen = SimpleNamespace(detectMarkers=lambda grey: (sizes.append(grey.size), (None, None, None))[1])
+    monkeypatch.setattr(cv2.aruco, "ArucoDetector", lambda dictionary: seen)
+
+    look(View("", np.full((3000, 4000, 3), 128, np.uint8)), board)
+
+    assert sizes and max(sizes) < 1.01 * detection.MOST_PIXELS
 
 
 def test_a_chessboard_is_numbered_from_the_same_end_whichever_way_up_it_is_seen() -> None:

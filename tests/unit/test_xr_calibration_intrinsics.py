@@ -16,7 +16,8 @@ from pictured import CHARUCO, IDEAL, LENS, bent, pictures, places, true_corners
 from agents.xr.calibration.intrinsics import fit, solve
 from agents.xr.calibration.looking import look
 from agents.xr.calibration.poses import camera_matrix
-from agents.xr.calibration.view import Corners, Pixels, Sighting, View
+from agents.xr.calibration.view import Corners, Sighting, View
+from agents.xr.cameras.pixels import Pixels
 from schemas.cameras import Board, CameraModel
 
 VIEWS = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace as replaced
 from functools import cache
@@ -28,6 +29,7 @@ from schemas.cameras import Board, Calibrate, Calibrating, Calibration
 
 MOUNT = Rigid((0.03, 0.06, -0.08), turned_by((0.35, -0.1, 0.05)))
 REQUEST = Calibrate(source="engine", views=9)
+PATIENCE = 10.0
 
 
 @cache
@@ -193,7 +195,10 @@ def test_a_charuco_board_is_no_chessboard(tmp_path: Path) -> None:
 def test_pictures_without_a_board_are_refused(tmp_path: Path) -> None:
     empty = [changed(np.full_like(view.picture, 128), view) for view in good_views()]
 
-    assert "no corner of the board is seen" in refused(empty, tmp_path).reason
+    refusal = refused(empty, tmp_path)
+
+    assert "no corner of a charuco board (7 by 5) is seen" in refusal.reason
+    assert "check `pattern`, `columns` and `rows` of `board`" in refusal.mend
 
 
 def test_views_from_one_angle_are_refused(tmp_path: Path) -> None:
@@ -232,6 +237,28 @@ def test_a_tracker_that_is_asked_for_and_never_known_is_refused(tmp_path: Path) 
     alone = [replaced(view, tracker=None) for view in good_views()]
 
     assert "at 0 good views" in refused(alone, tmp_path, Calibrate(source="engine", tracker="head", views=9)).reason
+
+
+def test_who_ends_does_not_wait_for_a_picture_that_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, may_end = threading.Event(), threading.Event()
+    looked: list[bool] = []
+
+    def look(view: View, board: Board) -> None:
+        looking.set()
+        looked.append(may_end.wait(PATIENCE))
+
+    async def end_meanwhile() -> None:
+        job = calibrate("job-1", REQUEST, one_by_one(good_views()), "real", "a test", tmp_path, lambda _: None, lambda _: None)
+        task = asyncio.ensure_future(job)
+        await asyncio.to_thread(looking.wait, PATIENCE)
+        task.cancel()
+        await asyncio.wait([task])
+
+    monkeypatch.setattr(calibration_job, "look", look)
+    asyncio.run(end_meanwhile())  # which waits for the threads of asyncio.to_thread
+
+    assert looking.is_set() and looked == []
+    may_end.set()
 
 
 def test_a_source_that_gives_no_more_views_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,3 +52,8 @@ def test_the_tour_goes_where_the_board_is(place: Rigid) -> None:
         np.testing.assert_allclose(place.inverse().apply(pose.position), at_home.position, atol=1e-6)
         ahead = rotate(place.inverse().orientation, rotate(pose.orientation, (0.0, 0.0, -1.0)))
         np.testing.assert_allclose(ahead, rotate(at_home.orientation, (0.0, 0.0, -1.0)), atol=1e-6)
+
+
+@pytest.mark.parametrize("square", [5e-324, math.nan])
+def test_a_board_that_is_seen_from_nowhere_ends_the_tour_all_the_same(square: float) -> None:
+    assert len(list(tour(Board(square=square), Rigid(), LENS, COUNT))) == COUNT

@@ -9,14 +9,22 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from agents.xr.door.addresses import lan_address, own_addresses
-from agents.xr.door.certificate import LIFETIME, NAME, RENEWAL, Certificate, Names, keep_certificate, names_of
+from agents.xr.door.certificate import LIFETIME, MOST_NAMES, NAME, RENEWAL, Certificate, Names, keep_certificate, names_of
 from agents.xr.door.key import draw_key, keep_key
 from agents.xr.door.private import NotPrivate, make_private_folder
 
 NOW = datetime.now(UTC)
 LAN = ip_address("192.168.1.5")
+OFFICE = ip_address("10.0.0.7")
 NAMES = names_of(["workstation"], [LAN])
 
 
@@ -92,7 +100,7 @@ def test_nobody_else_may_read_its_key(folder: Path) -> None:
         (NAMES, timedelta(days=700), True),
         (NAMES, LIFETIME - RENEWAL, False),
         (names_of([], []), timedelta(0), True),
-        (names_of(["workstation"], [LAN, ip_address("10.0.0.7")]), timedelta(0), False),
+        (names_of(["workstation"], [LAN, OFFICE]), timedelta(0), False),
         (names_of(["renamed"], [LAN]), timedelta(0), False),
         (NAMES, timedelta(days=-9), False),
     ],
@@ -103,12 +111,62 @@ def test_it_stays_while_it_is_good_for_what_this_machine_is_called(folder: Path,
     assert (keep_certificate(folder, names, NOW + later).fingerprint == first.fingerprint) == stays
 
 
+def test_who_goes_between_two_networks_is_shown_a_new_one_once(folder: Path) -> None:
+    home, office = NAMES, names_of(["laptop.office"], [OFFICE])
+
+    first, second, *others = [keep_certificate(folder, names, NOW).fingerprint for names in (home, office, home, office)]
+
+    assert first != second and others == [second, second]
+
+
+def test_it_keeps_its_key(folder: Path) -> None:
+    keep_certificate(folder, NAMES, NOW)
+    key = certificate_in(folder).public_key()
+
+    keep_certificate(folder, names_of([], [OFFICE]), NOW)
+
+    assert certificate_in(folder).public_key() == key
+
+
+def test_it_does_not_grow_with_each_network_for_ever(folder: Path) -> None:
+    for number in range(2 * MOST_NAMES):
+        keep_certificate(folder, names_of([], [ip_address(f"10.0.0.{number}")]), NOW)
+        told = certificate_in(folder).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+        assert len(told) <= MOST_NAMES and ip_address(f"10.0.0.{number}") in told.get_values_for_type(x509.IPAddress)
+
+
 @pytest.mark.parametrize("data", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_one_that_cannot_be_read_is_made_anew(folder: Path, data: bytes) -> None:
     (folder / NAME).touch(0o600)
     (folder / NAME).write_bytes(data)
 
     handshake(keep_certificate(folder, NAMES, NOW), "localhost")
+
+
+@pytest.mark.parametrize("spoilt", ["without its key", "with another key", "without names", "with a key behind a password"])
+def test_one_that_no_server_could_use_is_made_anew(folder: Path, spoilt: str) -> None:
+    path = keep_certificate(folder, NAMES, NOW).path
+    path.write_bytes(spoil(path.read_bytes())[spoilt])
+
+    handshake(keep_certificate(folder, NAMES, NOW), "localhost")
+
+
+def spoil(file: bytes) -> dict[str, bytes]:
+    """The files of certificates that someone has had in hand."""
+    end = b"-----END PRIVATE KEY-----\n"
+    secret, certificate = file.partition(end)[0] + end, file.partition(end)[2]
+    key, another = load_pem_private_key(secret, None), ec.generate_private_key(ec.SECP256R1())
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.Name([])
+    nameless = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW - timedelta(1), NOW + timedelta(99)).sign(key, SHA256())
+    return {
+        "without its key": certificate,
+        "with another key": another.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate,
+        "without names": secret + nameless.public_bytes(Encoding.PEM),
+        "with a key behind a password": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+        + certificate,
+    }
 
 
 def test_a_key_that_others_could_read_is_refused(folder: Path) -> None:
@@ -131,8 +189,22 @@ def test_a_link_to_a_key_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "pairing.key").rename(tmp_path / "elsewhere")
     (folder / "pairing.key").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(NotPrivate, match=r"symbolic links\): remove it"):
         keep_key(folder)
+
+
+def test_a_folder_in_the_place_of_a_key_is_refused(folder: Path) -> None:
+    (folder / "pairing.key").mkdir(mode=0o700)
+
+    with pytest.raises(NotPrivate, match="no plain file"):
+        keep_key(folder)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "door").touch(0o600)
+
+    with pytest.raises(NotPrivate, match="is no folder: remove it"):
+        make_private_folder(tmp_path / "door")
 
 
 def test_the_key_of_cookies_is_kept_until_another_is_drawn(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.xr.timing.clock import JUMP, WINDOW, Clock
+from agents.xr.timing.clock import JUMP, SLOT, WINDOW, Clock
 
 SECOND, MS = 1_000_000_000, 1_000_000
 LOADED = 1_790_000_000 * SECOND
@@ -151,6 +151,24 @@ def test_a_trip_that_cannot_be_says_nothing(trip: tuple[float, int, int, float])
     clock = Clock()
     assert not clock.trip(*trip)
     assert clock.described() is None
+
+
+def test_trips_that_go_back_and_forth_in_time_are_not_kept() -> None:
+    clock = Clock()
+    ends = [1000.0 * (1 + number % 2) for number in range(500)]
+    counted = [clock.trip(end, LOADED + round(end * MS), LOADED + round(end * MS), end) for end in ends]
+    assert counted == [True, True] + [False] * 498
+    assert clock.described().rounds == 2
+
+
+@given(st.lists(st.floats(0, 1e9), max_size=300))
+def test_whatever_a_page_says_the_trips_that_are_kept_are_few_and_in_order(times: list[float]) -> None:
+    clock = Clock()
+    for time in times:
+        clock.trip(time, LOADED + round(time * MS), LOADED + round(time * MS), time)
+    pages = [trip.page for trip in clock._trips]
+    assert pages == sorted(set(pages))
+    assert len(pages) <= WINDOW // SLOT + 1
 
 
 def test_a_trip_of_long_ago_does_not_count() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from agents.engine.render.charuco import board
 from agents.parts.rigid import Rigid, turned_by
-from agents.xr.overlay.composing import Pixels, seen_through
+from agents.xr.cameras.pixels import Pixels
+from agents.xr.overlay.blending import seen_through
 from agents.xr.overlay.lens import maps
 from agents.xr.overlay.measuring import measured
 from benchmarks._overlay_scene import DeskScene

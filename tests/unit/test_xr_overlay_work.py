@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from agents.engine.render.charuco import board
 from agents.xr.cameras.capture import CameraError, Frame
-from agents.xr.overlay import broadcast, decoding, drawing
+from agents.xr.cameras.pixels import Pixels
+from agents.xr.overlay import broadcast, decoding, error_picture
 from agents.xr.overlay.broadcast import Broadcast
 from agents.xr.overlay.composer import Composed, Composer, Job, Order
-from agents.xr.overlay.composing import Pixels
 from agents.xr.overlay.decoding import BadPicture
 from agents.xr.overlay.matching import Drawn
 from agents.xr.overlay.newest import Newest
@@ -304,18 +304,18 @@ def test_overlay_png_shows_the_error_many_times_as_long() -> None:
     composed = off_by(2.0)
     assert composed.measured is not None
 
-    drawn = drawing.drawn_error(composed).astype(int)
+    drawn = error_picture.drawn_error(composed).astype(int)
 
     factor = 4  # to 1280 pixels
     column, row = (factor * composed.measured.seen[0] + 1.5).round().astype(int)
     red = (drawn[row, :, 2] - drawn[row, :, :2].max(axis=1)) > 60
-    assert red[column + 10 : column + factor * drawing.EXAGGERATED * 2 - 10].mean() > 0.9  # other corners' marks lie on it
+    assert red[column + 10 : column + factor * error_picture.EXAGGERATED * 2 - 10].mean() > 0.9  # other corners' marks lie on it
 
 
 def test_overlay_png_lies_in_the_store_and_replaces_the_one_before(tmp_path: Path) -> None:
-    first, second = (drawing.save(off_by(by), tmp_path) for by in (1.0, 2.0))
+    first, second = (error_picture.save(off_by(by), tmp_path) for by in (1.0, 2.0))
 
-    file = tmp_path / drawing.FILE
+    file = tmp_path / error_picture.FILE
     assert file.is_symlink() and file.read_bytes() == Store(tmp_path).read(second.hash)
     assert Store(tmp_path).read(first.hash) != file.read_bytes()
     assert (second.kind, second.media_type) == ("xr-overlay", "image/png")

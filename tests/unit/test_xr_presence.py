@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agents.xr.tracking.arbiter import Arbiter
-from agents.xr.tracking.presence import PATIENCE, SILENT, Presence
+from agents.xr.tracking.presence import LOSSES, PATIENCE, SILENT, Presence
 
 SECOND = 1_000_000_000
 DEVICES = ("head", "hand.left")
@@ -62,6 +62,19 @@ def test_a_device_that_is_back_says_how_long_it_was_away() -> None:
     found = presence.seen("head", 3 * SECOND)
     assert found is not None
     assert found.seconds == 2.0
+
+
+def test_a_device_that_is_lost_again_and_again_is_not_steady_for_a_second() -> None:
+    presence = Presence()
+    steady = []
+    for number in range(LOSSES):
+        steady.append(presence.is_steady("head", number))
+        presence.seen("head", number)
+        presence.lose("head", "flickers", number)
+    assert steady == [True] * LOSSES
+    assert not presence.is_steady("head", SECOND - 1)
+    assert presence.is_steady("head", SECOND)
+    assert presence.is_steady("hand.left", 0)
 
 
 def test_a_rate_is_of_the_last_second() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from turns import quaternions, vectors
 
 from agents.parts.frames import Quaternion, Vector
-from agents.xr.recording import files, poses, recording
+from agents.xr.recording import files, plot_process, poses, recording
 from agents.xr.recording.files import PLOT, finish
 from agents.xr.recording.poses import Poses
 from agents.xr.recording.recording import Recorder
@@ -76,7 +77,7 @@ def test_what_was_recorded_is_read_back(tmp_path_factory: pytest.TempPathFactory
         time += later
         collected.take("head", pose(position=position, orientation=orientation), time)
     file = tmp_path_factory.getbasetemp() / "recorded.tum"
-    file.write_text(collected.tum())
+    file.write_bytes(collected.tum())
 
     back = read(str(file))
 
@@ -88,7 +89,7 @@ def test_what_was_recorded_is_read_back(tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.parametrize(("kinds", "kind"), [(["real"], "recorded"), (["recorded"], "recorded"), (["real", "simulated"], "simulated")])
 def test_one_simulated_pose_makes_it_simulated(tmp_path: Path, kinds: list[Kind], kind: str) -> None:
-    (tmp_path / "it.tum").write_text(taken((0, pose()), *((number + 1, pose(kind=each)) for number, each in enumerate(kinds))).tum())
+    (tmp_path / "it.tum").write_bytes(taken((0, pose()), *((number + 1, pose(kind=each)) for number, each in enumerate(kinds))).tum())
 
     assert read(str(tmp_path / "it.tum")).kind == kind
 
@@ -197,6 +198,52 @@ def test_an_agent_that_ends_keeps_what_was_recorded_until_then(tmp_path: Path, d
     over = said[-1][1]
     assert (over.poses, over.plot, over.reason, len(said)) == (2, None, "there was no time to draw it", 2)
     assert (tmp_path / over.path).is_file()
+
+
+class Undying:
+    """A process that nobody can end, not even by killing it."""
+
+    pid = 4711
+
+    def __init__(self, *command: object, **streams: object) -> None: ...
+
+    def poll(self) -> int | None:
+        return None
+
+    def kill(self) -> None: ...
+
+    def wait(self, timeout: float) -> int:
+        raise subprocess.TimeoutExpired("plot", timeout)
+
+
+def test_a_process_that_draws_and_cannot_be_ended_is_said_and_the_recording_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plot_process.subprocess, "Popen", Undying)
+    there, said = recorder(tmp_path)
+
+    async def record() -> None:
+        there.begin(xr.Record(seconds=60))
+        for _ in range(2):
+            there.take("head", pose(), time.time_ns())
+        await there.stop()
+
+    asyncio.run(record())
+
+    over = said[-1][1]
+    assert (over.poses, over.plot) == (2, None)
+    assert "process 4711, which was killed, does not end" in over.reason
+
+
+def test_poses_become_lines_while_they_come_not_when_the_agent_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[int] = []
+    monkeypatch.setattr(poses, "write", lambda time, *_: f"{lines.append(time)}\n")
+
+    collected = some()
+
+    assert lines == [BEGAN, BEGAN + SECOND]
+    collected.tum()
+    assert len(lines) == 2
 
 
 def test_a_disk_that_takes_nothing_is_said(tmp_path: Path, drawn: list[Path]) -> None:

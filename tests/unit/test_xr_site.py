@@ -15,8 +15,8 @@ from agents.parts.http.gate import Gate
 from agents.xr.door import pictures
 from agents.xr.door.admission import Admission
 from agents.xr.door.answers import guarded
+from agents.xr.door.files import FOLDER
 from agents.xr.door.metrics import Metric, Metrics
-from agents.xr.door.page import FOLDER
 from agents.xr.door.pairing import WRONG_TOKENS, Pairing
 from agents.xr.door.pictures import Pictures
 from agents.xr.door.site import Site
@@ -28,7 +28,7 @@ GATE = Gate(address=ip_address("127.0.0.1"), port=8000)
 PAIRED = Gate(address=ip_address("127.0.0.1"), port=8000, scheme="https")
 MEASURED = [
     Metric(name="xr_motion_to_photon_seconds", documentation="Of a head", values={("0.5",): 0.012, ("0.99",): 0.02}, labels=("quantile",)),
-    Metric(name="xr_frames", documentation="Taken", values={(): 7}, kind="counter"),
+    Metric(name="xr_overlay_error_pixels", documentation="Of a marker", values={(): 0.7}),
 ]
 
 
@@ -111,6 +111,13 @@ def test_who_is_refused_is_told_so_in_the_same_words(loopback: App) -> None:
     assert "no server of" in json.loads(reply.body)["error"]
 
 
+def test_who_asks_for_a_stream_as_for_a_page_is_told_what_it_is(loopback: App) -> None:
+    reply = get(loopback, "/stream")
+
+    assert (reply.status, reply.headers["upgrade"]) == (426, "websocket")
+    assert "WebSocket" in json.loads(reply.body)["error"]
+
+
 def test_prometheus_reads_the_metrics(loopback: App) -> None:
     families = {family.name: family for family in text_string_to_metric_families(get(loopback, "/metrics").body.decode())}
 
@@ -118,7 +125,7 @@ def test_prometheus_reads_the_metrics(loopback: App) -> None:
         "0.5": 0.012,
         "0.99": 0.02,
     }
-    assert (families["xr_frames"].type, families["xr_frames"].samples[0].value) == ("counter", 7)
+    assert families["xr_overlay_error_pixels"].samples[0].value == 0.7
 
 
 def test_each_picture_is_whole_and_says_which_it_is(loopback: App) -> None:
@@ -180,8 +187,12 @@ def test_what_is_no_token_is_a_bad_request(paired: App, body: bytes) -> None:
     assert post(paired, body).status == 400
 
 
-def test_a_long_body_is_not_read(paired: App) -> None:
-    assert post(paired, b" " * 1025).status == 413
+@pytest.mark.parametrize("path", ["/pair", "/metrics"])
+def test_a_long_body_is_not_read(paired: App, path: str) -> None:
+    said_to_be_long = (("Host", HOST), ("Content-Length", "1025"))
+
+    assert ask(paired, {"parts": ()}, method="POST", path=path, headers=said_to_be_long).status == 413
+    assert ask(paired, {"parts": [b" " * 1025], "whole": False}, method="POST", path=path).status == 413
 
 
 def test_who_guesses_is_told_to_wait(paired: App) -> None:

@@ -11,7 +11,7 @@ from xr_said import Said
 
 from agents.parts.rigid import turned_by
 from agents.xr.observation import Observation, Source
-from agents.xr.tracking.presence import PATIENCE
+from agents.xr.tracking.presence import LOSSES, PATIENCE
 from agents.xr.tracking.tracker import SET_BACK, Tracker
 from schemas import xr
 from schemas.xr import Button, Device, Joint
@@ -32,7 +32,7 @@ def seen(number: int = 0, device: Device = "head", source: Source = PAGE, **more
 
 def tracker() -> tuple[Tracker, Said]:
     said = Said()
-    return Tracker(said, now=lambda: START + SECOND), said
+    return Tracker(said, now=lambda: START + SECOND, steady=lambda: 0), said
 
 
 def test_a_pose_has_the_time_at_which_it_was_sampled_and_the_stamps_of_its_way() -> None:
@@ -117,16 +117,30 @@ def test_what_another_source_tracks_is_not_lost_with_this_one() -> None:
     assert tracked.latest("hand.left") is not None
 
 
-def test_silence_is_loss_and_never_a_frozen_pose() -> None:
-    tracked, said = tracker()
+@pytest.mark.parametrize("set_by", [0, -600 * SECOND, 600 * SECOND])
+def test_silence_is_loss_and_never_a_frozen_pose_even_where_the_clock_is_set(set_by: int) -> None:
+    said, clock = Said(), [START, 0]
+    tracked = Tracker(said, now=lambda: clock[0], steady=lambda: clock[1])
     tracked.take(seen())
-    tracked.tick(START + PATIENCE)
+    clock[:] = [START + set_by, PATIENCE]
+    tracked.tick()
     before = tracked.latest("head")
-    tracked.tick(START + PATIENCE + 1)
+    clock[1] += 1
+    tracked.tick()
     assert before is not None
     assert tracked.latest("head") is None
     assert [lost.device for lost in said.of(xr.LOST)] == ["head"]
     assert tracked.rates() == {}
+
+
+def test_a_device_that_comes_and_goes_is_lost_and_found_a_few_times_a_second() -> None:
+    tracked, said = tracker()
+    verdicts = []
+    for number in range(500):
+        verdicts.append(tracked.take(seen(number)))
+        tracked.only(PAGE, frozenset(), "not in sight")
+    assert verdicts == ["taken"] * LOSSES + ["unsteady"] * (500 - LOSSES)
+    assert len(said.of(xr.FOUND)) == len(said.of(xr.LOST)) == LOSSES
 
 
 def test_recentring_moves_poses_joints_and_velocities_and_makes_no_leap() -> None:

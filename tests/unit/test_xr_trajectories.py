@@ -53,10 +53,10 @@ def file_of(folder: Path, content: str, name: str = "some.txt") -> str:
     return str(folder / name)
 
 
-def test_the_times_and_numbers_of_tum_are_those_of_the_file(tmp_path: Path) -> None:
+def test_the_times_and_numbers_of_tum_are_those_of_the_file() -> None:
     content = "# a comment\n\n1311868163.123456789 1 2 3 0 0 0.6 0.8\n1311868163.223456790 -1 2.5 3e-1 0 0 -0.6 0.8\n"
 
-    found = read_tum(Path(file_of(tmp_path, content)))
+    found = read_tum(content.encode(), Path("some.txt"))
 
     assert found.times.tolist() == [0, 100_000_001]
     assert found.positions.tolist() == [[1, 2, 3], [-1, 2.5, 0.3]]
@@ -64,8 +64,8 @@ def test_the_times_and_numbers_of_tum_are_those_of_the_file(tmp_path: Path) -> N
     assert (found.name, found.kind, found.axes) == ("some", "recorded", "optical")
 
 
-def test_euroc_says_its_quaternions_w_first(tmp_path: Path) -> None:
-    found = read_euroc(Path(file_of(tmp_path, EUROC)))
+def test_euroc_says_its_quaternions_w_first() -> None:
+    found = read_euroc(EUROC.encode(), Path("some.txt"))
 
     assert found.orientations[0].tolist() == [-0.5, 0.5, 0.5, 0.5]
     assert (found.times.tolist(), found.axes) == ([0, 4_999_936], "euroc")
@@ -209,9 +209,26 @@ def test_what_is_no_plain_file_or_too_large_is_not_read(tmp_path: Path, monkeypa
         read(file_of(tmp_path, ONE + TWO))
 
 
+def test_a_file_is_read_once_so_that_it_cannot_become_another_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, opened = rows.read_bounded, []
+    monkeypatch.setattr(rows, "read_bounded", lambda path, limit: opened.append(path) or once(path, limit))
+
+    for name, content in (("some.txt", ONE + TWO), ("some.csv", EUROC)):
+        read(file_of(tmp_path, content, name))
+
+    assert [path.name for path in opened] == ["some.txt", "some.csv"]
+
+
+def test_a_file_that_is_not_there_is_said_in_words_and_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(BadTrajectory, match=rf"^'{tmp_path}/nope.tum' cannot be read: No such file or directory$"):
+        read("./nope.tum")
+
+
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
-    with pytest.raises(BadTrajectory, match=r"'chair': want one of desk, or the path of a file"):
-        read("chair")
+    with pytest.raises(BadTrajectory, match=r"'desk\.tum': want one of desk, or the path of a file, with a slash: \./desk\.tum"):
+        read("desk.tum")
 
 
 def test_the_walk_around_the_desk_is_smooth_labelled_and_comes_back() -> None:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from xr_said import Said
 
 from agents.xr.door.visitor import Visitor
+from agents.xr.tracking import presence
 from agents.xr.tracking.tracker import Tracker
+from agents.xr.visits.page import AHEAD
 from agents.xr.visits.session import session_name
-from agents.xr.visits.visits import PATIENCE, Visits
+from agents.xr.visits.visits import PATIENCE, STARTS, STARTS_SECONDS, Visits
 from agents.xr.wire.messages import Begin, Echo, End, Frame, Hello, Ping, Pong, Rest, Sample, Shown
 from bus.topic import Name
 from schemas import xr
@@ -38,12 +40,15 @@ class Scene:
         self.loaded = LOADED
         self.said = Said()
         self.shown: list[tuple[int, int, float]] = []
-        self.tracker = Tracker(self.said, now=self.now)
-        self.visits = Visits(self.tracker, self.said, lambda *shown: self.shown.append(shown), now=self.now)
+        self.tracker = Tracker(self.said, now=self.now, steady=self.steady)
+        self.visits = Visits(self.tracker, self.said, lambda *shown: self.shown.append(shown), steady=self.steady)
         self.visitor: Visitor = self.visits.welcome(HELLO)
 
     def now(self) -> int:
         return self.loaded + round(self.at * MS)
+
+    def steady(self) -> int:
+        return round(self.at * MS)
 
     def hear(self, message: Any) -> Pong | None:
         return self.visitor.heard(message, self.now())
@@ -53,17 +58,17 @@ class Scene:
         assert pong is not None
         self.hear(Echo(number=1, asked=self.at, received=pong.received, sent=pong.sent, answered=self.at))
 
-    def frame(self, sequence: int, *devices: Device) -> None:
+    def frame(self, sequence: int, *devices: Device, age: float = 2.0) -> None:
         self.at += 11.0
         samples = tuple(
             Sample(device=device, tracking="tracked", position=(0.0, 1.6, 0.0), orientation=(0.0, 0.0, 0.0, 1.0))
             for device in devices or ("head",)
         )
-        self.hear(Frame(sequence=sequence, sampled=self.at - 2, sent=self.at, samples=samples))
+        self.hear(Frame(sequence=sequence, sampled=self.at - age, sent=self.at, samples=samples))
 
     def tick(self) -> None:
-        self.tracker.tick(self.now())
-        self.visits.tick(self.now())
+        self.tracker.tick()
+        self.visits.tick()
 
     def reconnect(self, after_ms: float) -> None:
         self.visitor.left("the connection was lost")
@@ -155,6 +160,55 @@ def test_a_page_that_does_not_come_back_has_ended_with_the_reason(scene: Scene) 
     assert (ended.reason, ended.frames) == ("the connection was lost", 1)
     assert ended.seconds == pytest.approx(PATIENCE / SECOND, abs=0.1)
     assert scene.visits.sessions() == []
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_session_of_a_page_that_is_gone(scene: Scene) -> None:
+    scene.visitor.left("the connection was lost")
+    scene.loaded -= 600 * SECOND
+    scene.at += PATIENCE / MS + 1
+    scene.tick()
+    (ended,) = scene.said.of(xr.ENDED)
+    assert ended.seconds == pytest.approx(PATIENCE / SECOND, abs=0.1)
+
+
+@pytest.mark.parametrize("age", [presence.PATIENCE / MS + 5, -AHEAD / MS - 5])
+def test_a_frame_that_is_not_of_this_moment_is_late_and_finds_nothing(scene: Scene, age: float) -> None:
+    scene.at += 1000
+    scene.frame(1, age=age)
+    scene.hear(End(session="s1", reason="enough"))
+    (ended,) = scene.said.of(xr.ENDED)
+    assert (ended.frames, ended.late) == (0, 1)
+    assert not scene.said.of(xr.HEAD) and not scene.said.of(xr.FOUND)
+
+
+def test_sessions_start_no_faster_than_is_good_for_the_log_and_the_last_gets_its_turn(scene: Scene) -> None:
+    for number in range(500):
+        scene.hear(msgspec.structs.replace(BEGIN, session=f"more-{number}"))
+    in_time = scene.said.of(xr.STARTED)
+    scene.at += STARTS_SECONDS * 1000
+    scene.tick()
+    scene.frame(1)
+    assert len(in_time) == STARTS
+    assert [started.session for started in scene.said.of(xr.STARTED)[STARTS:]] == [session_name("page-1", "more-499")]
+    assert len(scene.said.of(xr.HEAD)) == 1
+
+
+def test_a_session_that_ends_before_its_turn_never_was(scene: Scene) -> None:
+    for number in range(STARTS):
+        scene.hear(msgspec.structs.replace(BEGIN, session=f"more-{number}"))
+    scene.hear(End(session=f"more-{STARTS - 1}", reason="enough"))
+    scene.at += STARTS_SECONDS * 1000
+    scene.tick()
+    assert len(scene.said.of(xr.STARTED)) == len(scene.said.of(xr.ENDED)) == STARTS
+
+
+def test_a_page_of_the_overlay_has_no_session_and_no_poses() -> None:
+    scene = Scene()
+    scene.visitor = scene.visits.welcome(Hello(page="page-2", kind="overlay", user_agent="a browser"))
+    scene.synchronise()
+    scene.hear(BEGIN)
+    scene.frame(1)
+    assert scene.said.events == []
 
 
 def test_a_page_that_stays_is_not_ended_by_time(scene: Scene) -> None:

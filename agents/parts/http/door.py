@@ -77,7 +77,8 @@ def _listen(address: Address, port: int) -> socket.socket:
         return _bound(address, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise BadDoor(f"nothing can listen at {address}, port {port}: {error.strerror}") from error
+            hint = "; take an address of this machine, or 0.0.0.0 for all of them" if error.errno == errno.EADDRNOTAVAIL else ""
+            raise BadDoor(f"nothing can listen at {address}, port {port}: {error.strerror}{hint}") from error
     _log.warning("the port is taken: listening at another one", port=port)
     return _bound(address, 0)
 

@@ -14,7 +14,7 @@ import structlog
 from agents.parts.http.asgi import App, Message, Receive, Scope, Send
 from agents.parts.http.gate import Gate, Proof, Refusal
 
-BODY_LIMIT = 4 << 20
+BODY_BYTES = 4 << 20
 BODY_SECONDS = 20.0
 LINGER_SECONDS = 1.0
 """Who is refused while it still sends reads the answer only if its connection stays open for a moment."""
@@ -37,14 +37,14 @@ class _Refused(Exception):
 
 
 class Guard:
-    """An application behind a gate. Bodies have at most BODY_LIMIT bytes and arrive within BODY_SECONDS.
+    """An application behind a gate. Bodies have at most `body_limit` bytes and arrive within BODY_SECONDS.
 
     A WebSocket that wants to open is refused as a request is, by HTTP. What the application raises before it has answered is logged, and
     answered with 500.
     """
 
-    def __init__(self, app: App, gate: Gate, error: ErrorBody) -> None:
-        self._app, self._gate, self._error = app, gate, error
+    def __init__(self, app: App, gate: Gate, error: ErrorBody, body_limit: int = BODY_BYTES) -> None:
+        self._app, self._gate, self._error, self._body_limit = app, gate, error, body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -67,21 +67,21 @@ class Guard:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit():
             raise _Refused(Refusal(400, "Content-Length is no number"))
-        if len(declared) > len(str(BODY_LIMIT)) or int(declared) > BODY_LIMIT:
+        if len(declared) > len(str(self._body_limit)) or int(declared) > self._body_limit:
             raise self._too_large()
         read = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for part in body.parts():
                     read += part
-                    if len(read) > BODY_LIMIT:
+                    if len(read) > self._body_limit:
                         raise self._too_large()
         except TimeoutError:
             raise _Refused(Refusal(408, f"the request was not there after {BODY_SECONDS:g} s")) from None
         return bytes(read)
 
     def _too_large(self) -> _Refused:
-        return _Refused(Refusal(413, f"at most {BODY_LIMIT} bytes of a request are read"))
+        return _Refused(Refusal(413, f"at most {self._body_limit} bytes of a request are read"))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer. Raises what it raises in the middle of an answer: the server then cuts the connection."""

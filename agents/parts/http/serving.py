@@ -42,16 +42,15 @@ class Serving:
     """An application behind a door, from `open` to `close`. WebSockets are served where a bound for their messages is given."""
 
     def __init__(self, door: Door, app: App, message_bytes: int | None = None) -> None:
-        self._door = door
         self._server = Server(_config(app, message_bytes), door.tls)
         log = logging.getLogger("uvicorn.error")
         log.handlers, log.propagate = [Lines(logging.WARNING)], False
         self._task: asyncio.Task[None] | None = None
+        self._listening = Bounded(door.socket, 2 * CONNECTIONS)
 
     async def open(self) -> None:
         """Answer from now on, in this event loop."""
-        bounded = Bounded(self._door.socket, 2 * CONNECTIONS)
-        self._task = asyncio.create_task(self._server.serve(sockets=[bounded]), name="http")
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listening]), name="http")
         self._task.add_done_callback(_report)
 
     async def close(self) -> None:
@@ -60,15 +59,13 @@ class Serving:
         Their applications see that as clients that left, then they are cancelled, and then no longer waited for.
         """
         if self._task is None:
-            self._door.socket.close()
+            self._listening.close()
             return
-        state = self._server.server_state
         self._server.should_exit = True
         await asyncio.wait([self._task], timeout=GRACE_SECONDS)
-        for connection in list(state.connections):
-            connection.transport.abort()
+        self._listening.cut()
         await asyncio.wait([self._task], timeout=CUT_SECONDS)
-        remaining = [self._task, *state.tasks]
+        remaining = [self._task, *self._server.server_state.tasks]
         for task in remaining:
             task.cancel()
         _, deaf = await asyncio.wait(remaining, timeout=CUT_SECONDS)

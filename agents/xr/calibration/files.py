@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from agents.parts.bounded import Unreadable, read_bounded
 from agents.parts.frames import is_unit, normalised
 from agents.parts.picture_size import size_of
 from agents.parts.rigid import Rigid
+from agents.xr.calibration.daemon import in_daemon
 from agents.xr.calibration.errors import BadViews
 from agents.xr.calibration.view import View
 
@@ -31,9 +31,9 @@ _AS_TAKEN = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 async def read_folder(folder: Path) -> AsyncIterator[View]:
     """The views, one after the other. Raises BadViews where something cannot be read, and says which."""
-    paths, poses = await asyncio.to_thread(_list, folder)
+    paths, poses = await in_daemon(_list, folder)
     for path in paths:
-        yield await asyncio.to_thread(_read, path, poses.get(path.name))
+        yield await in_daemon(_read, path, poses.get(path.name))
 
 
 def _list(folder: Path) -> tuple[list[Path], dict[str, Rigid]]:

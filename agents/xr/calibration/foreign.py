@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 
 from agents.xr.calibration.boards import charuco
+from agents.xr.calibration.detection import shrunk
 from agents.xr.calibration.view import Grey
 from schemas.cameras import Board
 
@@ -50,5 +51,5 @@ def _beyond(grey: Grey, board: Board) -> str | None:
 
 
 def _numbers(grey: Grey, dictionary: cv2.aruco.Dictionary) -> list[int]:
-    _, numbers, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(grey)
+    _, numbers, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(shrunk(grey))
     return [] if numbers is None else sorted(int(number) for number in numbers.ravel())

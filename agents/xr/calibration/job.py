@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agents.xr.calibration import variety
 from agents.xr.calibration.boards import check
+from agents.xr.calibration.daemon import in_daemon
 from agents.xr.calibration.hand_eye import Pair, find_mount
 from agents.xr.calibration.intrinsics import Solved, solve
 from agents.xr.calibration.looking import Missed, look
@@ -63,9 +64,9 @@ async def calibrate(
     taken = await _take(job, request, views, progress)
     check_number(taken.good, taken.missed, taken.repeated, request.views)
     check_variety(taken.good, request.board)
-    solved = await asyncio.to_thread(solve, taken.good, request.board)
+    solved = await in_daemon(solve, taken.good, request.board)
     check_deviation(solved.fit.camera.intrinsics.fx, solved.fit.deviations[0])
-    mount = await asyncio.to_thread(_mount, taken.good, solved, request)
+    mount = await in_daemon(_mount, taken.good, solved, request)
     report = _report(job, request, kind, source, taken, solved, mount)
     artifact = await asyncio.to_thread(write_report, report, artifacts)
     announce(artifact)
@@ -79,7 +80,7 @@ async def _take(job: Name, request: Calibrate, views: AsyncIterator[View], progr
     with suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
             async for view in views:
-                seen = await asyncio.to_thread(look, view, request.board)
+                seen = await in_daemon(look, view, request.board)
                 _note(seen, request, taken)
                 progress(_progress(job, request, taken, seen))
                 if len(taken.good) >= most or taken.looked_at >= MOST_LOOKED_AT:

@@ -32,7 +32,7 @@ class Missed(Struct, frozen=True):
 
 
 def look(view: View, board: Board) -> Sighting | Missed:
-    """Takes a tenth of a second for a large picture: off the event loop."""
+    """Takes a tenth of a second, for the largest pictures some seconds: off the event loop."""
     grey = np.asarray(cv2.cvtColor(view.picture, cv2.COLOR_BGR2GRAY), np.uint8)
     corners = find_corners(grey, board)
     if corners is None:
@@ -47,11 +47,13 @@ def look(view: View, board: Board) -> Sighting | Missed:
 
 
 def _nothing(name: str, grey: Grey, board: Board) -> Missed:
+    pattern = "charuco board" if board.pattern == "charuco" else "chessboard"
+    unseen = f"no corner of a {pattern} ({board.columns} by {board.rows}) is seen"
     if other := _other(grey, board):
         return Missed(name, "another board", other)
     if is_all_blurred(grey):
-        return Missed(name, "blur", "it is blurred: no corner of the board is seen")
-    return Missed(name, "no board", "no corner of the board is seen")
+        return Missed(name, "blur", f"it is blurred: {unseen}")
+    return Missed(name, "no board", unseen)
 
 
 def _few(name: str, grey: Grey, corners: int) -> Missed:

@@ -18,7 +18,7 @@ DEVIATION = 0.01
 """Of the focal length, as a share of it: what is known less well than that is not known."""
 
 MENDS: dict[Cause, str] = {
-    "no board": "show the whole board, flat, evenly lit, with white around it, and check its columns and rows",
+    "no board": "show the whole board, flat, evenly lit, with white around it, and check `pattern`, `columns` and `rows` of `board`",
     "few corners": "show more of the board, and nearer",
     "blur": "hold camera and board still, add light, and focus",
     "another board": "show the board that was asked for, or ask with the columns, rows and dictionary of this one",

@@ -27,6 +27,8 @@ _NEARER = 0.8
 """How much nearer to the middle the board is brought where it would not be in the picture."""
 _STEP = 0.05
 """Of the board, by which the camera goes back."""
+_MOST_STEPS = 40
+"""That it goes back: no board needs more than half of them."""
 
 
 def tour(board: Board, place: Rigid, lens: Intrinsics, count: int) -> Iterator[Rigid]:
@@ -54,8 +56,11 @@ def _distance(board: Board, lens: Intrinsics, share: float) -> float:
 
 def _backwards(pose: Rigid, board: Board, lens: Intrinsics) -> Rigid:
     """The pose, moved back until the whole board is seen: a tilted one has a near side, which looks larger."""
-    while not _is_seen(pose, board, lens):
-        pose = pose.then(Rigid((0.0, 0.0, _STEP * max(extent(board)))))
+    back = Rigid((0.0, 0.0, _STEP * max(extent(board))))
+    for _ in range(_MOST_STEPS):
+        if _is_seen(pose, board, lens):
+            break
+        pose = pose.then(back)
     return pose
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.parts.rigid import Rigid
+from agents.xr.cameras.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
-"""[height, width, 3], blue, green, red, the first row on top: as OpenCV has it."""
 Grey = NDArray[np.uint8]
 """[height, width]."""
 Points = NDArray[np.float32]

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from agents.xr.cameras.pixels import Pixels
 
 OPEN_SECONDS = 10.0
 """Until a camera's first picture: some take seconds to wake up."""
 SILENT_SECONDS = 2.0
 """After which a camera that gives no more pictures has failed."""
-
-Pixels = NDArray[np.uint8]
 
 
 class CameraError(RuntimeError):

@@ -18,7 +18,6 @@ from agents.xr.door.pairing import COOKIE_SECONDS, WRONG_SECONDS, Pairing, TooMa
 from agents.xr.door.site import Site
 
 PAIR = "/pair"
-BODY_BYTES = 1024
 
 
 class Handed(Struct, frozen=True, kw_only=True):
@@ -69,8 +68,6 @@ class Admission:
     async def _pair(self, request: Request) -> Response:
         body = await request.body()
         try:
-            if len(body) > BODY_BYTES:
-                return refused(413, f"a token has no {len(body)} bytes")
             return self._paired(self._pairing.exchange(msgspec.json.decode(body, type=Handed).token))
         except msgspec.DecodeError as error:
             return refused(400, f'want {{"token": "..."}}: {error}')

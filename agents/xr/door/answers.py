@@ -33,6 +33,9 @@ HEADERS = {
 }
 """The three last keep our pages apart from all others, whereupon browsers show them time to 5 µs, not 100: https://www.w3.org/TR/hr-time-3/"""
 
+BODY_BYTES = 1024
+"""Of a request at most, also of one that is then refused: all that is sent here is a token."""
+
 
 class _Error(Struct, frozen=True, kw_only=True):
     error: str
@@ -56,7 +59,7 @@ async def refuse_route(request: Request, error: Exception) -> Response:
 
 def guarded(app: App, gate: Gate) -> App:
     """An application behind a door's gate. The headers are also on what the gate refuses."""
-    guard = Guard(app, gate, error_body)
+    guard = Guard(app, gate, error_body, BODY_BYTES)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:

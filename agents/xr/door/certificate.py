@@ -12,9 +12,10 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agents.parts.http.gate import Address
@@ -28,9 +29,13 @@ RENEWAL = timedelta(days=30)
 """Before its end a certificate is made anew."""
 SKEW = timedelta(days=1)
 """By which a headset's clock may be behind."""
+MOST_NAMES = 32
+"""In a certificate: those that this machine had before are left out where there would be more."""
 COMMON_NAME = "zeropoint-bus xr"
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62}))*", re.ASCII | re.IGNORECASE)
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension)
+"""What `cryptography` raises for a file of somebody else's making; TypeError for a key that is behind a password."""
 
 _log = structlog.get_logger()
 
@@ -41,6 +46,23 @@ class Names:
 
     hosts: frozenset[str]
     addresses: frozenset[Address]
+
+    def cover(self, others: Names) -> bool:
+        return others.hosts <= self.hosts and others.addresses <= self.addresses
+
+    def with_former(self, former: Names) -> Names:
+        """These, and the former ones unless they are too many: a network that is away today comes again."""
+        both = Names(self.hosts | former.hosts, self.addresses | former.addresses)
+        return both if len(both.hosts) + len(both.addresses) <= MOST_NAMES else self
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is in the file."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+    names: Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +90,52 @@ def names_of(hosts: Sequence[str], addresses: Sequence[Address]) -> Names:
 def keep_certificate(folder: Path, names: Names, now: datetime) -> Certificate:
     """The one in a folder; made anew where there is none, it ends soon, or it lacks a name. Raises NotPrivate, OSError.
 
-    Key and certificate are in one file, so that they always fit.
+    Key and certificate are in one file, so that they always fit. Another certificate has the former one's key, and its names too: who goes
+    between two networks is asked to trust it anew but once.
     """
     path = folder / NAME
-    held = read_private(path, FILE_BYTES)
-    certificate = None if held is None else _parsed(path, held)
-    if certificate is None or not _serves(certificate, names, now):
-        certificate, data = _made(names, now)
-        write_private(path, data)
+    data = read_private(path, FILE_BYTES)
+    held = None if data is None else _read(path, data)
+    if held is None:
+        certificate = _written(path, ec.generate_private_key(ec.SECP256R1()), names, now)
+    elif _serves(held, names, now):
+        certificate = held.certificate
+    else:
+        certificate = _written(path, held.key, names.with_former(held.names), now)
     return Certificate(path, certificate.fingerprint(SHA256()).hex(":").upper())
 
 
-def _parsed(path: Path, data: bytes) -> x509.Certificate | None:
+def _read(path: Path, data: bytes) -> _Held | None:
+    """None: no server could use it."""
     try:
-        return x509.load_pem_x509_certificate(data)
-    except ValueError as error:
+        return _parsed(data)
+    except _UNREADABLE as error:
         _log.warning("the certificate cannot be read: another one is made", path=str(path), error=str(error))
         return None
 
 
-def _serves(certificate: x509.Certificate, names: Names, now: datetime) -> bool:
-    """Whether it is good for these names, for some time yet. More names do no harm: a network that is away today comes again."""
+def _parsed(data: bytes) -> _Held:
+    """Raises _UNREADABLE."""
+    certificate, key = x509.load_pem_x509_certificate(data), load_pem_private_key(data, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("the key is not the certificate's")
     told = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    hosts, addresses = set(told.get_values_for_type(x509.DNSName)), set(told.get_values_for_type(x509.IPAddress))
-    in_time = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - RENEWAL
-    return in_time and names.hosts <= hosts and names.addresses <= addresses
+    addresses = [ip_address(str(address)) for address in told.get_values_for_type(x509.IPAddress)]
+    return _Held(certificate, key, Names(frozenset(told.get_values_for_type(x509.DNSName)), frozenset(addresses)))
 
 
-def _made(names: Names, now: datetime) -> tuple[x509.Certificate, bytes]:
-    """A certificate, and the file that has it and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def _serves(held: _Held, names: Names, now: datetime) -> bool:
+    """Whether it is good for these names, for some time yet."""
+    in_time = held.certificate.not_valid_before_utc <= now < held.certificate.not_valid_after_utc - RENEWAL
+    return in_time and held.names.cover(names)
+
+
+def _written(path: Path, key: ec.EllipticCurvePrivateKey, names: Names, now: datetime) -> x509.Certificate:
+    """A certificate for a key, once both are in the file. Raises OSError."""
     certificate = _described(names, key.public_key(), now).sign(key, SHA256())
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate, secret + certificate.public_bytes(Encoding.PEM)
+    write_private(path, secret + certificate.public_bytes(Encoding.PEM))
+    return certificate
 
 
 def _described(names: Names, key: ec.EllipticCurvePublicKey, now: datetime) -> x509.CertificateBuilder:

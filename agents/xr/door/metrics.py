@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
 
 import prometheus_client.core as prometheus
 from msgspec import Struct
@@ -23,7 +22,6 @@ class Metric(Struct, frozen=True, kw_only=True):
     documentation: str
     values: Mapping[tuple[str, ...], float]
     labels: tuple[str, ...] = ()
-    kind: Literal["gauge", "counter"] = "gauge"
 
 
 Collect = Callable[[], Iterable[Metric]]
@@ -50,8 +48,7 @@ class _Collected(Collector):
 
 
 def _family(metric: Metric) -> prometheus.Metric:
-    kind = prometheus.CounterMetricFamily if metric.kind == "counter" else prometheus.GaugeMetricFamily
-    family = kind(metric.name, metric.documentation, labels=metric.labels)
+    family = prometheus.GaugeMetricFamily(metric.name, metric.documentation, labels=metric.labels)
     for labels, value in metric.values.items():
         family.add_metric(labels, value)
     return family

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 
 from agents.parts.http.asgi import Receive, Scope, Send
 from agents.parts.http.presence import ClientLeft, while_present
@@ -16,7 +16,7 @@ _BOUNDARY = b"--picture\r\n"
 """Behind each part, for a browser shows one when it sees where it ends: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
 _HEADERS = [(b"content-type", b"multipart/x-mixed-replace; boundary=picture")]
 
-Frames = Callable[[], AsyncIterator[tuple[int, bytes]]]
+Frames = Callable[[], AsyncGenerator[tuple[int, bytes], None]]
 """Pictures for one viewer, as sequence and JPEG. It is asked for the next one when the viewer has taken the last: the newest by then."""
 
 
@@ -41,8 +41,9 @@ class Pictures:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send({"type": "http.response.body", "body": _BOUNDARY, "more_body": True})
         try:
-            async for sequence, jpeg in self._frames():
-                await send({"type": "http.response.body", "body": _part(sequence, jpeg), "more_body": True})
+            async with aclosing(self._frames()) as frames:
+                async for sequence, jpeg in frames:
+                    await send({"type": "http.response.body", "body": _part(sequence, jpeg), "more_body": True})
         finally:  # also for a viewer who is no longer paired
             await send({"type": "http.response.body", "body": b""})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from bus.log.disk import make_folder, replace_file
@@ -19,7 +20,8 @@ class NotPrivate(ValueError):
 def make_private_folder(folder: Path) -> None:
     """Make it, where it is not there. Raises NotPrivate, OSError."""
     make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # whatever is there is looked at next
+        folder.mkdir(mode=0o700)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise NotPrivate(f"{folder} is no folder: remove it")
@@ -32,12 +34,16 @@ def read_private(path: Path, limit: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a link is an error, a pipe is not waited for
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    except OSError as error:
+        raise NotPrivate(f"{path} cannot be opened ({error.strerror}): remove it") from error
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
             raise NotPrivate(f"{path} is no plain file of at most {limit} bytes: remove it")
         _check(path, status)
-        return file.read(limit)
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from agents.xr.door.answers import refuse_route
+from agents.xr.door.answers import refuse_route, refused
+from agents.xr.door.files import page_file
 from agents.xr.door.metrics import Metrics
-from agents.xr.door.page import page_file
 from agents.xr.door.pictures import Pictures
 from agents.xr.door.stream import Streams
 
@@ -37,6 +37,7 @@ class Site:
             Route("/metrics", self.metrics.show),
             Route(PICTURES, self.pictures, methods=["GET"]),
             WebSocketRoute(STREAM, self.streams.serve),
+            Route(STREAM, _no_page),
             *further,
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: refuse_route})
@@ -48,6 +49,11 @@ async def _poses(request: Request) -> Response:
 
 async def _overlay(request: Request) -> Response:
     return page_file("overlay.html")
+
+
+async def _no_page(request: Request) -> Response:
+    """https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22"""
+    return refused(426, f"{STREAM} is a WebSocket: open it as one", {"upgrade": "websocket", "connection": "upgrade"})
 
 
 async def _file(request: Request) -> Response:

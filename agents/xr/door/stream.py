@@ -15,10 +15,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from agents.parts.http.websocket import ARRIVED
 from agents.xr.door.answers import refused
 from agents.xr.door.visitor import Visitor, Welcome
-from agents.xr.wire.codec import BadMessage, decode, decode_text, encode_pong
+from agents.xr.wire.codec import TEXT_BYTES, BadMessage, decode, decode_text, encode_pong
 from agents.xr.wire.messages import Hello, Message, Pong
 
-MESSAGE_BYTES, TEXT_BYTES = 16 << 10, 4 << 10
+MESSAGE_BYTES = 16 << 10
 CONNECTIONS = 16
 """At once, over all doors."""
 HELLO_SECONDS = 5.0
@@ -29,7 +29,7 @@ MALFORMED, POLICY, TOO_LONG = 1007, 1008, 1009
 _REASON_BYTES = 120
 """A close frame takes 123."""
 _CUT = {1002: "malformed", MALFORMED: "malformed", TOO_LONG: "too_long"}
-"""What the server itself closed, by its code. A page can use none of these."""
+"""What the server itself closes, by its code. A browser lets no page close with one of these; who is none, and does, is counted too."""
 _LEFT = {1000: "the page has closed the connection", 1001: "the page was left", 1012: "the agent ends"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 SILENCE = 10.0
 """Seconds without a picture after which a stream ends, so that who looks at it learns that there is nothing to see."""
@@ -18,7 +18,13 @@ class Broadcast:
     def __init__(self) -> None:
         self._newest: Shown | None = None
         self._is_on = False
+        self._watching = 0
         self._changed = asyncio.Event()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody looks."""
+        return self._watching > 0
 
     def begin(self) -> None:
         self._is_on = True
@@ -33,16 +39,20 @@ class Broadcast:
             self._newest = (sequence, jpeg)
             self._wake()
 
-    async def frames(self) -> AsyncIterator[Shown]:
+    async def frames(self) -> AsyncGenerator[Shown, None]:
         """Each picture that is the newest one when the last was taken. Ends with the overlay, or after SILENCE."""
-        last: Shown | None = None
-        while self._is_on:
-            newest, changed = self._newest, self._changed
-            if newest is not None and newest is not last:
-                last = newest
-                yield newest
-            elif not await _is_set(changed):
-                return
+        self._watching += 1
+        try:
+            last: Shown | None = None
+            while self._is_on:
+                newest, changed = self._newest, self._changed
+                if newest is not None and newest is not last:
+                    last = newest
+                    yield newest
+                elif not await _is_set(changed):
+                    return
+        finally:
+            self._watching -= 1
 
     def _wake(self) -> None:
         """Whoever waits has the event that is set now; who comes later waits for another."""

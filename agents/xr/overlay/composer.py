@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import cv2
 from msgspec import Struct
 
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay import decoding
-from agents.xr.overlay.composing import Pixels, laid_over, seen_through
+from agents.xr.overlay.blending import laid_over, seen_through
 from agents.xr.overlay.decoding import BadPicture
 from agents.xr.overlay.lens import maps
 from agents.xr.overlay.matching import Drawn

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from agents.parts.picture_size import size_of
-from agents.xr.overlay.composing import Pixels
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay.matching import Drawn
 
 MOST_PIXELS = 4096 * 2160

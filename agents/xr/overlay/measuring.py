@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.xr.calibration.detection import find_corners
-from agents.xr.overlay.composing import Pixels
+from agents.xr.cameras.pixels import Pixels
 from schemas.cameras import Board
 
 TWIN = Board()

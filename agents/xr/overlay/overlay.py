@@ -10,8 +10,8 @@ from contextlib import suppress
 import structlog
 
 from agents.xr.cameras.capture import CameraError, Capture
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay.composer import Composed, Composer, Job, Order
-from agents.xr.overlay.composing import Pixels
 from agents.xr.overlay.decoding import BadPicture
 from agents.xr.overlay.matching import Drawn, Layers, Pairs, Poses
 from agents.xr.overlay.newest import Newest

@@ -1,9 +1,11 @@
 // What the agent measures, out of the text that it has for Prometheus.
 
+const PATIENCE_MS = 2000;
+
 /** Ask for that text; empty where the agent is not there. */
 export async function askFigures() {
   try {
-    const response = await fetch("/metrics", { cache: "no-store" });
+    const response = await fetch("/metrics", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     return response.ok ? await response.text() : "";
   } catch {
     return "";

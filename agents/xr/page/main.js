@@ -15,11 +15,11 @@ const canvas = document.getElementById("preview");
 let session = null;
 let sequence = 0;
 let tracked = [];
+let told = null; // the session whose begin was told by this connection
 let unsaid = null; // a session that ended while the agent was away
 let leaving = false; // the page is about to go, or to be loaded again
 
 const listener = {
-  begun: (begun) => stream.tell({ type: "begin", ...begun.description }),
   frame: sendFrame,
   rested: ({ name }, visibility) => stream.tell({ type: "rest", session: name, visibility }),
   ended: leave,
@@ -40,8 +40,14 @@ await resume();
 /** Again with each connection: which session goes on, or ended meanwhile. */
 function greet() {
   show("connection", "connected", "good");
+  told = null;
   if (unsaid && stream.tell(unsaid)) unsaid = null;
-  if (session?.begun) listener.begun(session);
+  if (session?.begun) tellBegin(session);
+}
+
+/** Unless it is told: what has no room now is told before a later frame. */
+function tellBegin(running) {
+  if (told !== running.name && stream.tell({ type: "begin", ...running.description })) told = running.name;
 }
 
 async function offer() {
@@ -81,7 +87,8 @@ function hide() {
   if (session) sayEnd(session, "its page was left");
 }
 
-function sendFrame(sampled, samples) {
+function sendFrame(running, sampled, samples) {
+  tellBegin(running);
   sequence += 1;
   tracked = samples.map(({ device, tracking }) => (tracking === "emulated" ? `${device} (position estimated)` : device));
   rate.count();

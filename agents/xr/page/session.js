@@ -31,8 +31,8 @@ export function isNative(xr) {
 }
 
 /**
- * A session that runs. `listener` hears `begun(session)` with its first frame, `frame(sampled, samples)` for each while it is visible,
- * `rested(session, visibility)` and `ended(session, reason)`.
+ * A session that runs. `listener` hears `frame(session, sampled, samples)` for each while it is visible, `rested(session, visibility)` and
+ * `ended(session, reason)`.
  */
 export class Session {
   name = randomName();
@@ -77,6 +77,7 @@ export class Session {
     return { session: name, mode: this.#mode, native: this.#native, space: this.#space.type, rate, profiles };
   }
 
+  /** With the first frame: before it a headset does not name its controllers. */
   get begun() {
     return this.#begun;
   }
@@ -105,16 +106,10 @@ export class Session {
   #frame(time, frame) {
     this.#session.requestAnimationFrame((next, after) => this.#frame(next, after));
     if (this.#visibility !== "visible") return;
-    if (!this.#begun) this.#begin();
-    const samples = samplesOf(frame, this.#space);
-    this.#listener.frame(time, samples);
-    this.#drawing.draw(frame, this.#space, samples);
-  }
-
-  /** With the first frame: before it a headset does not name its controllers. */
-  #begin() {
     this.#begun = true;
-    this.#listener.begun(this);
+    const samples = samplesOf(frame, this.#space);
+    this.#listener.frame(this, time, samples);
+    this.#drawing.draw(frame, this.#space, samples);
   }
 
   #look() {

@@ -1,8 +1,9 @@
-// The WebSocket to the agent. It comes back by itself, and keeps nothing while it is away: poses of the past are worth nothing.
+// The WebSocket to the agent. It comes back by itself unless the agent refuses what the page says, and keeps nothing while it is away: poses of the past are worth nothing.
 
 const TRIES_MS = [100, 200, 400, 500]; // before each try; the last one again and again
 const OPEN_MS = 2000; // for a connection to come about
 const SILENT_MS = 3000; // the agent answers a ping each second: what is silent for longer is dead
+const FINAL = [1007, 1008, 1009]; // closing codes of the agent for what a page did wrong, and would do again
 const BACKLOG_BYTES = 64 << 10; // of what has not left yet: more means that the way is too slow for it
 
 /** A connection that is kept up. `opened`, `heard` (an ArrayBuffer) and `closed` (a reason) are called as it goes. */
@@ -39,18 +40,18 @@ export class Socket {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#heard(data);
-    socket.onclose = ({ reason }) => this.#lost(reason || "the agent is not there");
+    socket.onclose = ({ code, reason }) => FINAL.includes(code) ? this.#end(reason) : this.#lost(reason || "the agent is not there");
     this.#socket = socket;
     this.#expect(OPEN_MS);
   }
 
   #opened() {
-    this.#tries = 0;
     this.#expect(SILENT_MS);
     this.#handlers.opened();
   }
 
   #heard(data) {
+    this.#tries = 0; // to be let in alone is no sign that all is well
     this.#expect(SILENT_MS);
     this.#handlers.heard(data);
   }
@@ -59,6 +60,12 @@ export class Socket {
   #expect(milliseconds) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#lost("the agent does not answer"), milliseconds);
+  }
+
+  /** The agent refuses what this page says. */
+  #end(reason) {
+    clearTimeout(this.#timer);
+    this.#handlers.closed(`the agent refuses this page, load it anew: ${reason}`);
   }
 
   #lost(reason) {

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from agents.parts.links import keep
-from agents.xr.recording.drawing import draw
+from agents.xr.recording.plot_process import draw
 from agents.xr.recording.poses import SECOND, Poses
 from schemas import system, xr
 
@@ -51,10 +51,10 @@ def _name(poses: Poses) -> str:
     return f"{poses.asked.device.replace('.', '-')}-{began:%Y%m%dT%H%M%S.%fZ}"
 
 
-def _write(artifacts: Path, path: str, content: str) -> system.Artifact:
+def _write(artifacts: Path, path: str, content: bytes) -> system.Artifact:
     file = artifacts / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    _new(file).write_text(content, "ascii")
+    _new(file).write_bytes(content)
     return _keep(artifacts, file, "trajectory")
 
 

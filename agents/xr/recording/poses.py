@@ -1,17 +1,15 @@
-"""Poses of one device while it is recorded, and the trajectory that they become."""
+"""Poses of one device while it is recorded, and the trajectory that they become.
+
+Each becomes a line as it comes: an agent that ends has no time for those of an hour.
+"""
 
 from __future__ import annotations
 
-from array import array
-
-from agents.parts.frames import Quaternion, Vector
 from agents.xr.sources.rows import MOST_POSES
 from agents.xr.sources.tum import write
 from schemas import xr
 
 SECOND = 1_000_000_000
-_NUMBERS = 7
-"""Of a pose: three of its position, four of its orientation."""
 
 
 class Poses:
@@ -21,30 +19,28 @@ class Poses:
         self.asked = asked
         self.began = began
         self._ends = began + round(asked.seconds * SECOND)
-        self._times = array("q")
-        self._numbers = array("d")
+        self.count = 0
+        self._first = self._last = began - 1
+        self._lines = bytearray()
         self._sources: set[str] = set()
         self._is_simulated = False
 
     @property
-    def count(self) -> int:
-        return len(self._times)
-
-    @property
     def seconds(self) -> float:
         """From the first pose to the last."""
-        return (self._times[-1] - self._times[0]) / SECOND if self._times else 0.0
+        return (self._last - self._first) / SECOND
 
     def take(self, device: str, pose: xr.Pose, sampled: int) -> None:
         """What is of another device, of a time that is not wanted or not newer, or one too many, is left out."""
-        is_wanted = device == self.asked.device and self.began <= sampled <= self._ends and self.count < MOST_POSES
-        if is_wanted and (not self._times or sampled > self._times[-1]):
-            self._times.append(sampled)
-            self._numbers.extend((*pose.position, *pose.orientation))
+        if device == self.asked.device and self._last < sampled <= self._ends and self.count < MOST_POSES:
+            self._first = self._first if self.count else sampled
+            self._last = sampled
+            self.count += 1
+            self._lines += write(sampled, pose.position, pose.orientation).encode("ascii")
             self._sources.add(f"{pose.origin} ({pose.kind})")
             self._is_simulated |= pose.kind == "simulated"
 
-    def tum(self) -> str:
+    def tum(self) -> bytes:
         """As a file in the format of TUM. One simulated pose makes it simulated."""
         head = (
             f"# zeropoint-bus: poses of {self.asked.device} by {' and '.join(sorted(self._sources))}\n"
@@ -52,8 +48,4 @@ class Poses:
             "# axes: bus\n"
             "# timestamp tx ty tz qx qy qz qw\n"
         )
-        return head + "".join(write(time, *self._pose(number)) for number, time in enumerate(self._times))
-
-    def _pose(self, number: int) -> tuple[Vector, Quaternion]:
-        px, py, pz, x, y, z, w = self._numbers[number * _NUMBERS : (number + 1) * _NUMBERS]
-        return (px, py, pz), (x, y, z, w)
+        return head.encode("ascii") + self._lines

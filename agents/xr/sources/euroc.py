@@ -13,9 +13,9 @@ from agents.xr.sources.rows import Row, read_rows
 from agents.xr.sources.trajectory import Trajectory
 
 
-def read_euroc(path: Path) -> Trajectory:
-    """The trajectory in its own axes. Raises BadTrajectory."""
-    return read_rows(path, "euroc", parse)
+def read_euroc(content: bytes, path: Path) -> Trajectory:
+    """The trajectory of a file in its own axes. Raises BadTrajectory."""
+    return read_rows(content, path, "euroc", parse)
 
 
 def parse(line: str) -> Row:

@@ -10,7 +10,7 @@ from agents.parts.frames import Vector
 from agents.xr.sources.axes import in_bus
 from agents.xr.sources.euroc import read_euroc
 from agents.xr.sources.placing import placed
-from agents.xr.sources.rows import BadTrajectory, content
+from agents.xr.sources.rows import BadTrajectory, content_of
 from agents.xr.sources.trajectory import Axes, Trajectory
 from agents.xr.sources.tum import read_tum
 
@@ -27,7 +27,8 @@ def read(trajectory: str, axes: Axes | None = None, start: Vector | None = None)
     It reads a file of up to 64 MiB: not for an event loop.
     """
     path = find(trajectory)
-    found = read_euroc(path) if _has_commas(content(path)) else read_tum(path)
+    content = content_of(path)
+    found = read_euroc(content, path) if _has_commas(content) else read_tum(content, path)
     moved = in_bus(found if axes is None else msgspec.structs.replace(found, axes=axes))
     return moved if start is None else placed(moved, start)
 
@@ -38,7 +39,9 @@ def find(trajectory: str) -> Path:
         return Path(trajectory)
     shipped = sorted(path.stem for path in SHIPPED.glob("*.tum"))
     if trajectory not in shipped:
-        raise BadTrajectory(f"there is no trajectory {trajectory!r}: want one of {', '.join(shipped)}, or the path of a file, with a slash")
+        raise BadTrajectory(
+            f"there is no trajectory {trajectory!r}: want one of {', '.join(shipped)}, or the path of a file, with a slash: ./{trajectory}"
+        )
     return SHIPPED / f"{trajectory}.tum"
 
 

@@ -79,10 +79,13 @@ class Rows:
         )
 
 
-def read_rows(path: Path, axes: Axes, parse: Callable[[str], Row]) -> Trajectory:
-    """The trajectory of a file; `axes` are those that its format means. `parse` raises ValueError. Raises BadTrajectory."""
+def read_rows(content: bytes, path: Path, axes: Axes, parse: Callable[[str], Row]) -> Trajectory:
+    """The trajectory of a file, of which the content is read; `axes` are those that its format means. `parse` raises ValueError.
+
+    Raises BadTrajectory.
+    """
     rows = Rows(axes)
-    for number, line in enumerate(io.BytesIO(content(path)), 1):
+    for number, line in enumerate(io.BytesIO(content), 1):
         text = line.decode("ascii", "replace").strip()
         try:
             if text.startswith("#"):
@@ -94,11 +97,14 @@ def read_rows(path: Path, axes: Axes, parse: Callable[[str], Row]) -> Trajectory
     return rows.trajectory(path.stem)
 
 
-def content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """What is in a file, which may be of anybody. Raises BadTrajectory."""
     try:
         return read_bounded(path, MOST_BYTES)
     except Unreadable as error:
+        why = error.__cause__
+        if isinstance(why, OSError):  # in words, and with the whole path: the agent may be in another folder than who asks
+            raise BadTrajectory(f"{str(path.absolute())!r} cannot be read: {why.strerror}") from error
         raise BadTrajectory(str(error)) from error
 
 

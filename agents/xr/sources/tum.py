@@ -19,9 +19,9 @@ from agents.xr.sources.trajectory import Trajectory
 _SECOND = 1_000_000_000
 
 
-def read_tum(path: Path) -> Trajectory:
-    """The trajectory in its own axes. Raises BadTrajectory."""
-    return read_rows(path, "optical", parse)
+def read_tum(content: bytes, path: Path) -> Trajectory:
+    """The trajectory of a file in its own axes. Raises BadTrajectory."""
+    return read_rows(content, path, "optical", parse)
 
 
 def parse(line: str) -> Row:

@@ -35,12 +35,13 @@ class Clock:
     def trip(self, asked: float, received: int, sent: int, answered: float) -> bool:
         """A round trip: the page asked and had its answer at these times of its own, which was received and sent at these of ours.
 
-        Returns whether it counts: what cannot be, or took over `LONGEST` seconds, says nothing. Rounded, a delay may be a little negative.
+        Returns whether it counts: what cannot be, took over `LONGEST` seconds, or is not later than the one before, says nothing. Rounded,
+        a delay may be a little negative.
         """
         if not (_is_time(asked) and _is_time(answered)):
             return False
         trip = trip_of(_ns(asked), received, sent, _ns(answered))
-        if sent < received or not -2 * GRAIN <= trip.delay <= LONGEST:
+        if sent < received or not -2 * GRAIN <= trip.delay <= LONGEST or not self._is_later(trip):
             return False
         if not self._agrees(trip):
             self._forget()
@@ -81,6 +82,10 @@ class Clock:
             delay=max(min(trip.delay for trip in self._trips), 0.0),
             rounds=self._rounds,
         )
+
+    def _is_later(self, trip: Trip) -> bool:
+        """A page's clock only rises, and what is kept of its trips is in order."""
+        return not self._trips or trip.page > self._trips[-1].page
 
     def _agrees(self, trip: Trip) -> bool:
         """Whether the trip and those before it can be of the same two clocks."""

@@ -21,8 +21,8 @@ from schemas import xr
 from schemas.xr import Device
 
 T = TypeVar("T")
-Verdict = Literal["taken", "late", "overruled"]
-"""`late`: not newer than what was taken before. `overruled`: another source speaks for the device."""
+Verdict = Literal["taken", "late", "overruled", "unsteady"]
+"""`late`: not newer than what was taken before. `overruled`: another source speaks for the device. `unsteady`: it was lost too often."""
 SET_BACK = 1_000_000_000
 """In ns: what was taken from further in the future of now was taken before this machine's clock was set back."""
 
@@ -43,15 +43,15 @@ class Latest(Struct, frozen=True):
 
 
 class Tracker:
-    """Takes observations, publishes poses. `now` is this machine's clock, in ns.
+    """Takes observations, publishes poses. `now` is this machine's clock, in ns; patience is measured by `steady`, which nobody sets.
 
     Where two sources speak for one device, the one that began last is heard until it rests. `refused` counts by reason what was not taken.
     """
 
-    def __init__(self, publish: Publish, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, publish: Publish, now: Callable[[], int] = time.time_ns, steady: Callable[[], int] = time.monotonic_ns) -> None:
         self.refused: Counter[Verdict] = Counter()
         self._publish = publish
-        self._now = now
+        self._now, self._steady = now, steady
         self._arbiter = Arbiter()
         self._presence = Presence()
         self._recentring = Recentring()
@@ -66,7 +66,7 @@ class Tracker:
             self.refused[verdict] += 1
             return verdict
         self._follow(seen)
-        found = self._presence.seen(seen.device, seen.received)
+        found = self._presence.seen(seen.device, self._steady())
         if found is not None:
             self._publish(xr.FOUND, found)
         self._say_pose(seen)
@@ -84,9 +84,9 @@ class Tracker:
         for device in self._arbiter.rest(source.name):
             self._lose(device, reason)
 
-    def tick(self, now: int) -> None:
+    def tick(self) -> None:
         """Say which devices are lost because nothing is heard of them; a few times in `presence.PATIENCE`."""
-        for lost in self._presence.tick(now):
+        for lost in self._presence.tick(self._steady()):
             self._arbiter.release(lost.device)
             self._say_lost(lost)
 
@@ -100,7 +100,7 @@ class Tracker:
 
     def rates(self) -> dict[str, float]:
         """The devices that are tracked, and the poses of each in the last second."""
-        return self._presence.rates(self._now())
+        return self._presence.rates(self._steady())
 
     def recentre(self) -> xr.Recentred | None:
         """Have the head at x = z = 0, looking along -Z, from its next pose on; None where it is not tracked."""
@@ -109,6 +109,10 @@ class Tracker:
         head, _ = self._seen["head"]
         return self._recentring.recentre(Rigid(head.position, head.orientation))
 
+    def recentred(self, raw: Rigid) -> Rigid:
+        """A place that a source knows, where poses are published."""
+        return self._recentring.place(raw)
+
     def _judge(self, seen: Observation) -> Verdict:
         source = seen.source.name
         if not self._arbiter.admits(source, seen.device):
@@ -116,6 +120,8 @@ class Tracker:
         newest = self._newest.get(seen.device, 0)
         if seen.sampled <= newest <= seen.received + SET_BACK:
             return "late"
+        if not self._presence.is_steady(seen.device, self._steady()):
+            return "unsteady"
         self._arbiter.speak(source, seen.device)
         return "taken"
 
@@ -136,7 +142,7 @@ class Tracker:
         self._publish(TOPICS[seen.device], pose, time=seen.sampled)
 
     def _lose(self, device: Device, reason: str) -> None:
-        lost = self._presence.lose(device, reason, self._now())
+        lost = self._presence.lose(device, reason, self._steady())
         if lost is not None:
             self._say_lost(lost)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from agents.xr.observation import Observation
-from agents.xr.timing.clock import Clock
+from agents.xr.timing.clock import JUMP, Clock
+from agents.xr.timing.pace import Pace
+from agents.xr.tracking.presence import PATIENCE
 from agents.xr.tracking.tracker import Publish, Tracker
 from agents.xr.visits.session import Session
 from agents.xr.wire.messages import Begin, Echo, Frame, Hello, Sample
 from schemas import xr
 
 FAR = 10_000_000_000
-"""In ns: what a page says of a time that is further from now is none of this moment."""
+"""In ns: what a page says of this machine's time is no older than that."""
+AHEAD = round(JUMP * 1e9)
+"""In ns: by so much a frame may be ahead of when it came. A page's clock is known no better at first, and some headsets look ahead."""
 NOT_SEEN = "the headset does not track it"
 
 
@@ -18,9 +22,11 @@ class Page:
     """What `hello` named, with its `clock`, and the `session` that it has; None: none now. Sequence and time of its frames only rise.
 
     `connection` counts its connections: only the newest is listened to. `left` is when that was lost, in ns, and why; None: it is there.
+    `starts` is how often sessions may start, each of which is an event that is kept. `received` is by the time of day; `now` is by a clock
+    that nobody sets. Both are in ns.
     """
 
-    def __init__(self, hello: Hello, tracker: Tracker, publish: Publish) -> None:
+    def __init__(self, hello: Hello, tracker: Tracker, publish: Publish, starts: Pace) -> None:
         self.hello = hello
         self.clock = Clock()
         self.session: Session | None = None
@@ -28,6 +34,8 @@ class Page:
         self.left: tuple[int, str] | None = None
         self._tracker = tracker
         self._publish = publish
+        self._starts = starts
+        self._asked: Begin | None = None
         self._sequence = -1
         self._sampled = -1.0
 
@@ -38,16 +46,26 @@ class Page:
         return self.connection
 
     def begin(self, begin: Begin, now: int) -> None:
-        """A session has begun; the one that goes on after a reconnect is the same."""
-        if self.session is not None and self.session.begin.session == begin.session:
+        """A session has begun; the one that goes on after a reconnect is the same. A page of the overlay has none."""
+        if self.hello.kind == "overlay" or (self.session is not None and self.session.begin.session == begin.session):
             return
         self.finish("another session has begun", now)
-        self.session = Session(self.hello.page, self.hello.user_agent, begin, now)
+        self._asked = begin
+        self.start(now)
+
+    def start(self, now: int) -> None:
+        """The session that the page has begun, if it waits for its turn and this is it."""
+        if self._asked is None or not self._starts.allows(now):
+            return
+        self._starts.count(now)
+        self.session = Session(self.hello.page, self.hello.user_agent, self._asked, now)
+        self._asked = None
         self._publish(xr.STARTED, self.session.started)
 
     def end(self, session: str, reason: str, now: int) -> None:
-        """The session of that name is over, where it is the one that the page has."""
-        if self.session is not None and self.session.begin.session == session:
+        """The session of that name is over, where it is the one that the page has, or that waits for its turn."""
+        begun = self._asked if self.session is None else self.session.begin
+        if begun is not None and begun.session == session:
             self.finish(reason, now)
 
     def rest(self, session: str, reason: str) -> None:
@@ -57,6 +75,7 @@ class Page:
 
     def finish(self, reason: str, now: int) -> None:
         """The session, if there is one, is over."""
+        self._asked = None
         if self.session is None:
             return
         self._tracker.rest(self.session.source, reason)
@@ -69,12 +88,12 @@ class Page:
             self.clock.trip(echo.asked, echo.received, echo.sent, echo.answered)
 
     def frame(self, frame: Frame, received: int) -> None:
-        """A frame of the session; counted as late where it is not newer than the last, or nobody knows yet when it was."""
+        """A frame of the session; counted as late where it is not newer than the last, not of this moment, or nobody knows when it was."""
         if self.session is None:
             return
         self.clock.heard(frame.sent, received)
         sampled = self.clock.to_host(frame.sampled)
-        if sampled is None or abs(received - sampled) > FAR or not self._is_next(frame):
+        if sampled is None or not -AHEAD <= received - sampled <= PATIENCE or not self._is_next(frame):
             self.session.late += 1
             return
         self._sequence, self._sampled = frame.sequence, frame.sampled

@@ -14,7 +14,7 @@ _LONGEST = 400
 
 
 class Session:
-    """`frames` were taken, `late` were not, since `began`, in ns by this machine's clock."""
+    """`frames` were taken, `late` were not, since `began`, in ns by a clock that nobody sets."""
 
     def __init__(self, page: str, user_agent: str, begin: Begin, began: int) -> None:
         self.begin = begin

@@ -14,11 +14,11 @@ OnShown = Callable[[int, int, float], None]
 class Visit:
     """A `Visitor` of the door. Once the page has come again by another connection, nothing that comes by this one counts."""
 
-    def __init__(self, page: Page, on_shown: OnShown, now: Callable[[], int]) -> None:
+    def __init__(self, page: Page, on_shown: OnShown, steady: Callable[[], int]) -> None:
         self._page = page
         self._number = page.connect()
         self._on_shown = on_shown
-        self._now = now
+        self._steady = steady
 
     def heard(self, message: Message, received: int) -> Pong | None:
         if self._page.connection != self._number:
@@ -31,7 +31,7 @@ class Visit:
     def left(self, reason: str) -> None:
         """The page may come again: only `Visits.tick` ends its session."""
         if self._page.connection == self._number:
-            self._page.left = (self._now(), reason)
+            self._page.left = (self._steady(), reason)
 
     def _take(self, message: Message, received: int) -> None:
         match message:
@@ -42,9 +42,9 @@ class Visit:
             case Shown():
                 self._shown(message)
             case Begin():
-                self._page.begin(message, received)
+                self._page.begin(message, self._steady())
             case End(session=session, reason=reason):
-                self._page.end(session, reason, received)
+                self._page.end(session, reason, self._steady())
             case Rest(session=session, visibility=visibility):
                 self._page.rest(session, f"the page is {visibility}")
 

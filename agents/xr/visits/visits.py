@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from agents.xr.door.visitor import Visitor
+from agents.xr.timing.pace import Pace
 from agents.xr.tracking.tracker import Publish, Tracker
 from agents.xr.visits.page import Page
 from agents.xr.visits.session import Session
@@ -16,22 +17,25 @@ from schemas.xr import Started
 
 PATIENCE = 3_000_000_000
 """In ns: a page that comes back within it has the same session."""
+STARTS, STARTS_SECONDS = 32, 10
+"""So many sessions of all pages start in so many seconds; more wait. Twice as many as there are pages at once."""
 
 
 class Visits:
-    """Welcomes pages, by the names that they keep over reconnects. `now` is this machine's clock, in ns."""
+    """Welcomes pages, by the names that they keep over reconnects. `steady` is a clock that nobody sets, in ns."""
 
-    def __init__(self, tracker: Tracker, publish: Publish, on_shown: OnShown, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, tracker: Tracker, publish: Publish, on_shown: OnShown, steady: Callable[[], int] = time.monotonic_ns) -> None:
         self._tracker = tracker
         self._publish = publish
         self._on_shown = on_shown
-        self._now = now
+        self._steady = steady
+        self._starts = Pace(STARTS, STARTS_SECONDS)
         self._pages: dict[str, Page] = {}
 
     def welcome(self, hello: Hello) -> Visitor:
         """Somebody who listens to the page that says hello, for the first time or again."""
-        page = self._pages.setdefault(hello.page, Page(hello, self._tracker, self._publish))
-        return Visit(page, self._on_shown, self._now)
+        page = self._pages.setdefault(hello.page, Page(hello, self._tracker, self._publish, self._starts))
+        return Visit(page, self._on_shown, self._steady)
 
     def sessions(self) -> list[Started]:
         """Those that go on, the one that began last at the end."""
@@ -42,17 +46,20 @@ class Visits:
         running = self._running()
         return running[-1][1].clock.described() if running else None
 
-    def tick(self, now: int) -> None:
-        """End the sessions of pages that have not come back; about each second."""
+    def tick(self) -> None:
+        """End the sessions of pages that have not come back, and start those that wait; some times a second."""
+        now = self._steady()
         for name, page in list(self._pages.items()):
-            if page.left is not None and now - page.left[0] > PATIENCE:
+            if page.left is None:
+                page.start(now)
+            elif now - page.left[0] > PATIENCE:
                 page.finish(page.left[1], now)
                 del self._pages[name]
 
     def end(self, reason: str) -> None:
         """End all sessions."""
         for page in self._pages.values():
-            page.finish(reason, self._now())
+            page.finish(reason, self._steady())
         self._pages.clear()
 
     def _running(self) -> list[tuple[Session, Page]]:

@@ -70,12 +70,15 @@ def decode(data: bytes) -> Binary:
 
 def decode_text(text: str) -> Text:
     """A message of a page in JSON. Raises BadMessage."""
-    if len(text) > TEXT_BYTES:
-        raise BadMessage(f"{len(text)} letters: a message in JSON has {TEXT_BYTES} at most")
+    size = len(text.encode(errors="surrogatepass"))
+    if size > TEXT_BYTES:
+        raise BadMessage(f"{size} bytes: a message in JSON has {TEXT_BYTES} at most")
     try:
         return _texts.decode(text)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"none of the messages in JSON: {str(error)[:200]}") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are the former; the latter is of JSON that is nested too deeply
-        raise BadMessage(f"no message in JSON: {str(error)[:200]}") from None
+        raise BadMessage(f"no JSON: {str(error)[:200]}") from None
 
 
 def encode_pong(pong: Pong) -> bytes:

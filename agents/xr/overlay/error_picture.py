@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from agents.parts.links import keep
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay.composer import Composed
-from agents.xr.overlay.composing import Pixels
 from agents.xr.overlay.measuring import Measured
 from bus.log.disk import make_folder, replace_file
 from schemas import system

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from agents.xr.cameras.pixels import Pixels
 from agents.xr.overlay.lens import Map
-
-Pixels = NDArray[np.uint8]
-"""[height, width, 3], blue, green, red, the first row on top: as OpenCV has it. A layer has alpha as a fourth."""
 
 
 def seen_through(layer: Pixels, maps: tuple[Map, Map]) -> Pixels:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.xr.overlay.composing import Pixels, laid_over, seen_through
+from agents.xr.cameras.pixels import Pixels
+from agents.xr.overlay.blending import laid_over, seen_through
 from agents.xr.overlay.lens import Map
 
 WIDTH, HEIGHT = 64, 36
