@@ -100,8 +100,8 @@ class Loop:
         self._kind = latest.source.kind
         ahead = self.stages.horizon
         place = predicted(latest.place, latest.motion, ahead)
+        self._move_overlay(place, latest.sampled)  # first: the bridge sends at once what comes first, and what follows behind its answer
         self._move_stand_in(place, latest.sampled + round(ahead * 1e9), truth)
-        self._move_overlay(place, latest.sampled)
 
     def applied(self, said: ue5.Applied) -> None:
         if OVERLAY in said.cameras:

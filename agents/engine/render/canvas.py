@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from panda3d.core import FrameBufferProperties, GraphicsEngine, GraphicsPipe, NodePath, WindowProperties
+from panda3d.core import FrameBufferProperties, GraphicsEngine, GraphicsOutput, GraphicsPipe, NodePath, Texture, WindowProperties
 
 from agents.engine.render.pipes import PIPES, VERSION, NoRenderer
 from agents.engine.world import Colour
@@ -32,6 +32,8 @@ class Canvas:
         if not self._buffer:
             raise NoRenderer(f"{pipe.get_interface_name()} opens no buffer of {width}x{height} pixels")
         self._buffer.set_active(False)
+        self._read = Texture("canvas")
+        self._buffer.add_render_texture(self._read, GraphicsOutput.RTM_triggered_copy_ram)
         self._region = self._buffer.make_display_region()
 
     def show(self, camera: NodePath) -> None:
@@ -43,21 +45,26 @@ class Canvas:
         self.width, self.height = width, height
         self._buffer.set_size(width, height)
 
-    def draw(self, background: Colour = BACKGROUND) -> None:
-        """Draw now, and nothing in other canvases."""
+    def draw(self, background: Colour = BACKGROUND, *, read: bool = False) -> None:
+        """Draw now, and nothing in other canvases. What is to be looked at is `read`.
+
+        That waits for the driver, which as a part of the drawing keeps nobody from Python's lock; a screenshot, taken afterwards, does.
+        """
+        if read:
+            self._buffer.trigger_copy()
         self._buffer.set_clear_color(background)
         self._buffer.set_active(True)
         self._engine.render_frame()
         self._buffer.set_active(False)
 
     def pixels(self) -> Pixels:
-        """What was drawn last."""
+        """What was read last."""
         return self.with_alpha()[..., :3]
 
     def with_alpha(self) -> Pixels:
-        """What was drawn last, and how much of it: 0 where there is nothing, else that of its colour."""
-        image = self._buffer.get_screenshot().get_ram_image()
-        return np.frombuffer(image, np.uint8).reshape(self.height, self.width, -1)[::-1]
+        """What was read last, and how much of it: 0 where there is nothing, else that of its colour."""
+        image = self._read.get_ram_image()  # its memory is used again
+        return np.frombuffer(image, np.uint8).reshape(self.height, self.width, -1)[::-1].copy()
 
     def driver(self, renderer: Renderer) -> str:
         """What OpenGL calls itself; Panda3D's rasterizer is its own."""

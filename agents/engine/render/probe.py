@@ -24,7 +24,7 @@ TOLERANCE = 2
 def try_opengl() -> str:
     """The driver's name. Raises NoRenderer."""
     canvas = Canvas(GraphicsEngine(), open_pipe("gl"), SIDE, SIDE)
-    canvas.draw()
+    canvas.draw(read=True)
     wrong = [int(colour) for colour in canvas.pixels()[SIDE // 2, SIDE // 2]]
     want = [round(255 * share) for share in BACKGROUND[2::-1]]
     if max(abs(is_ - want_) for is_, want_ in zip(wrong, want, strict=True)) > TOLERANCE:

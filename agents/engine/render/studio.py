@@ -57,7 +57,7 @@ class Studio:
         if choice.renderer == "software":
             whiten(self.stage.root)
         self._lens = Lens(self.stage.root, choice.renderer)
-        self._main = self._drawn = ASIDE
+        self._main = ASIDE
         self._canvas = self._canvas_of(width, height)
         self._large: Canvas | None = None
         self._live: Canvas | None = None
@@ -100,10 +100,9 @@ class Studio:
         RenderState.garbage_collect()
 
     def shot(self, label: str) -> Shot:
-        """What a camera sees in the frame that was drawn, of the main one drawn already. Raises NoSuchCamera."""
+        """What a camera sees in the frame that was drawn. Raises NoSuchCamera."""
         view = self._main if label == self._main.label else self.view(label)
-        if view is not self._drawn:
-            self._draw(view)
+        self._draw(view, read=True)
         return Shot(self._canvas.pixels(), self._picture(view))
 
     def live(self, label: str, layer: bool) -> Shot:
@@ -113,7 +112,7 @@ class Studio:
         """
         view, canvas = replace(self.view(label), layer=layer), self._live_canvas()
         self._lens.aim(view, canvas.width, canvas.height)
-        canvas.draw(NOTHING if layer else BACKGROUND)
+        canvas.draw(NOTHING if layer else BACKGROUND, read=True)
         pixels = averaged(canvas.with_alpha(), *self.size)
         return Shot(straight(pixels) if layer else pixels[..., :3], self._picture(view))
 
@@ -122,7 +121,7 @@ class Studio:
         view = self._main_view() if label is None else self.view(label)
         canvas = self._resized(*_larger(SMOOTH, width, height))
         self._lens.aim(view, canvas.width, canvas.height)
-        canvas.draw()
+        canvas.draw(read=True)
         return png(averaged(canvas.pixels(), width, height))
 
     def draw_calls(self) -> int:
@@ -144,10 +143,9 @@ class Studio:
             raise NoSuchCamera(f"there is no camera {label!r}: there are {labels}")
         return view
 
-    def _draw(self, view: View) -> None:
+    def _draw(self, view: View, *, read: bool = False) -> None:
         self._lens.aim(view, *self.size)
-        self._canvas.draw()
-        self._drawn = view
+        self._canvas.draw(read=read)
 
     def _resized(self, width: int, height: int) -> Canvas:
         """The one canvas of screenshots, in this size. Raises NoRenderer."""
