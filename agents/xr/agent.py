@@ -115,11 +115,10 @@ class Xr(Agent):
 
     @every(seconds=1)
     def measure(self) -> None:
-        latency = self.loop.stages.close(clock.time_ns(), self.visits.clock())
-        if latency is not None:
-            self.latency = latency
-            self.measures = shown_by_top(latency)
-            self.publish(xr.LATENCY, latency)
+        self.latency = self.loop.stages.close(clock.time_ns(), self.visits.clock())
+        self.measures = {} if self.latency is None else shown_by_top(self.latency)
+        if self.latency is not None:
+            self.publish(xr.LATENCY, self.latency)
         self.show_state()
 
     @on(engine.SEEN)
@@ -199,6 +198,7 @@ class Xr(Agent):
         try:
             await self.doors.open()
         except (BadDoor, NotPrivate) as error:
+            await self.doors.close()
             raise BadSettings(f"xr.port, xr.lan: {error}") from error
 
     def _metrics(self) -> list[Metric]:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 
 from agents.parts.rigid import Rigid, angle_between
 from agents.xr.calibration.errors import BadViews
@@ -22,6 +23,8 @@ ARRIVED = 1e-4
 """Metres and radians: a picture that was drawn nearer to the place that was wanted is of it."""
 PATIENCE = 10.0
 """Seconds for the engine to show the stand-in where it was put."""
+AGAIN = 1.0
+"""Seconds after which it is put there again, and its pictures are wanted again."""
 PICTURES_PER_SECOND = 30.0
 BETWEEN = 0.7
 """Seconds between two views of a camera that a person moves."""
@@ -68,12 +71,9 @@ class StandIn:
             self._publish(scene.VIEW, scene.View(cameras=[CAMERA], rate=PICTURES_PER_SECOND))
             self._publish(scene.ACTOR_POSE, stand_in_pose(place))
             self._came.clear()
-            with_time = asyncio.timeout(1.0)
-            try:
-                async with with_time:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN):
                     await self._came.wait()
-            except TimeoutError:
-                continue
             if self._newest is not None and _is_at(self._newest.picture, place):
                 return self._newest
 

@@ -73,7 +73,8 @@ def await_progress(appliance: Appliance, name: str, count: int = 500) -> None:
 def heard(appliance: Appliance, name: str) -> dict[str, list[int]]:
     """The numbers that a listener was handed, by publisher, in the order of their arrival."""
     found = defaultdict(list)
-    for line in (notes(appliance).with_name("heard") / name).read_text().splitlines():
+    written, _, _ = (notes(appliance).with_name("heard") / name).read_text().rpartition("\n")  # the last line may be half there
+    for line in written.splitlines():
         source, _, number = line.split()
         found[source].append(int(number))
     return found
