@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 
 from agents.parts.rigid import Rigid
 from agents.xr.observation import Observation, Source
@@ -89,6 +90,7 @@ class Playing:
             description=f"{trajectory.name}, {len(trajectory.times)} poses, as {request.device}",
             rate=request.rate,
         )
+        trajectory = replace(trajectory, name=started.session)  # played another time it is another source
         player = Player(trajectory, request.device, rate=request.rate, speed=request.speed, loop=request.loop)
         session = self._session = _Session(started, player, time.monotonic())
         self._publish(xr.STARTED, started)

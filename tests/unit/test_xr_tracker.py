@@ -175,3 +175,14 @@ def test_a_follower_has_place_motion_and_time_of_the_newest_pose() -> None:
     assert latest is not None
     assert (latest.sampled, latest.place.position[0], latest.source) == (START + 2 * FRAME, 0.02, PAGE)
     assert latest.motion.linear == pytest.approx((0.9, 0.0, 0.0), rel=1e-6)
+
+
+def test_recentring_is_for_the_source_that_spoke_for_the_head_then() -> None:
+    tracked, said = tracker()
+    tracked.take(seen(5))
+    tracked.recentre()
+    tracked.take(seen(6))
+    tracked.rest(PAGE, "taken off")
+    tracked.take(seen(7, source=PLAYER))
+
+    assert [pose.position[0] for pose in said.of(xr.HEAD)] == pytest.approx([0.05, 0.01, 0.07])

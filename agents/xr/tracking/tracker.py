@@ -55,6 +55,7 @@ class Tracker:
         self._arbiter = Arbiter()
         self._presence = Presence()
         self._recentring = Recentring()
+        self._recentred_for: Source | None = None
         self._filters: dict[Device, MotionFilter] = {}
         self._seen: dict[Device, tuple[Observation, Motion]] = {}
         self._newest: dict[Device, int] = {}
@@ -103,10 +104,14 @@ class Tracker:
         return self._presence.rates(self._steady())
 
     def recentre(self) -> xr.Recentred | None:
-        """Have the head at x = z = 0, looking along -Z, from its next pose on; None where it is not tracked."""
+        """Have the head at x = z = 0, looking along -Z, from its next pose on; None where it is not tracked.
+
+        That is for the source that speaks for the head: another one that comes is where it says.
+        """
         if "head" not in self._seen:
             return None
         head, _ = self._seen["head"]
+        self._recentred_for = head.source
         return self._recentring.recentre(Rigid(head.position, head.orientation))
 
     def recentred(self, raw: Rigid) -> Rigid:
@@ -128,6 +133,8 @@ class Tracker:
     def _follow(self, seen: Observation) -> None:
         """Another source's places may be in another room: its motion begins anew."""
         device = seen.device
+        if device == "head" and self._recentred_for not in (None, seen.source):
+            self._recentring, self._recentred_for = Recentring(), None
         before = self._seen.get(device)
         if before is None or before[0].source != seen.source:
             self._filters[device] = MotionFilter()
