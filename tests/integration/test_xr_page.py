@@ -181,8 +181,9 @@ def test_a_session_is_told_from_its_beginning_to_its_end(page: Page, doors: Open
     leave(page)
     assert doors.wait(End) == End(session=begun.session, reason="its page was asked to end it")
     enter(page)
+    again = doors.wait(Begin, 2)  # it is told with the first frame
     page.evaluate("headset.activeSession.end()")
-    assert doors.wait(End, 2) == End(session=doors.wait(Begin, 2).session, reason="the headset or its browser has ended it")
+    assert doors.wait(End, 2) == End(session=again.session, reason="the headset or its browser has ended it")
 
 
 def test_a_headset_that_is_put_down_rests_and_goes_on_when_it_is_worn(page: Page, doors: Opened) -> None:
