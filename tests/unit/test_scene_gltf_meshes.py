@@ -1,6 +1,7 @@
 """panda3d-gltf loads whatever the check lets pass, and gives the meshes that the scene's actors name."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_what_the_check_lets_pass_panda3d_gltf_loads(tmp_path: Path, data: st.Da
         at = document
         for step in way[:-1]:
             at = at[step]
-        at[way[-1]] = data.draw(ODD)
+        at[way[-1]] = deepcopy(data.draw(ODD))
     path = write(tmp_path / "s.glb", document)
     try:
         names = named(path)
