@@ -92,7 +92,7 @@ class Xr(Agent):
             await self.doors.close()
             raise
         self._declare()
-        self.show_state()
+        self._show_state()
 
     async def stop(self) -> None:
         if self._transport is not None:
@@ -119,12 +119,13 @@ class Xr(Agent):
         self.measures = {} if self.latency is None else shown_by_top(self.latency)
         if self.latency is not None:
             self.publish(xr.LATENCY, self.latency)
-        self.show_state()
+        self._show_state()
 
     @on(engine.SEEN)
     def see(self, event: Event[engine.Seen]) -> None:
-        self.loop.seen(event.data, event.attachments)
-        self.calibrations.seen(event.data, event.attachments)
+        for picture, data in zip(event.data.pictures, event.attachments, strict=False):  # what lacks its file is no picture
+            self.loop.seen(picture, data)
+            self.calibrations.seen(picture, data)
 
     @on(ue5.APPLIED)
     def applied(self, event: Event[ue5.Applied]) -> None:
@@ -256,7 +257,7 @@ class Xr(Agent):
     def _nobody(self) -> str:
         return f'open {self.doors.page} in its browser, or bus call xr.replay \'{{"trajectory": "desk"}}\''
 
-    def show_state(self) -> None:
+    def _show_state(self) -> None:
         """Say how it is once, not at each look."""
         tracked = self.tracker.rates()
         state: AgentState = "running" if tracked else "waiting"

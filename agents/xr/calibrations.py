@@ -20,6 +20,7 @@ from agents.xr.calibration.tour import tour
 from agents.xr.calibration.view import View
 from agents.xr.cameras.capture import CameraError, Capture
 from agents.xr.cameras.opening import opened
+from agents.xr.overlay.following import STAND_IN
 from agents.xr.tracking.tracker import Publish, Tracker
 from agents.xr.views import StandIn, held_in_hand
 from bus.errors import CommandRefused
@@ -78,9 +79,9 @@ class Calibrations:
         if found is not None:
             self._board = Rigid(found.position, found.orientation)
 
-    def seen(self, seen: engine.Seen, files: tuple[bytes, ...]) -> None:
-        for picture, data in zip(seen.pictures, files, strict=False):  # what lacks its file is no picture
-            self._stand_in.put(picture, data)
+    def seen(self, picture: engine.Picture, data: bytes) -> None:
+        """One of the engine's pictures, and its file."""
+        self._stand_in.put(picture, data)
 
     async def begin(self, request: Calibrate, on_done: Callable[[Calibration], None]) -> CalibrationBegun:
         """Raises CommandRefused."""
@@ -141,7 +142,7 @@ class Calibrations:
         if self._board is None:
             raise CommandRefused("no_board", f"no scene with a {BOARD!r} is known: see that engine and ue5 run, then bus call engine.reset")
         places = tour(request.board, self._board, LENS, request.views)
-        return _Work(self._stand_in.views(places), "simulated", "the engine's stand-in for a camera")
+        return _Work(self._stand_in.views(places), "simulated", STAND_IN)
 
     def _by_files(self, request: Calibrate) -> _Work:
         if request.path is None:

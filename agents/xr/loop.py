@@ -14,7 +14,7 @@ from agents.xr.cameras.opening import opened
 from agents.xr.keeping import Keeping
 from agents.xr.overlay.broadcast import Broadcast
 from agents.xr.overlay.composer import Composed, Order
-from agents.xr.overlay.following import overlay_pose, stand_in_pose
+from agents.xr.overlay.following import STAND_IN, overlay_pose, stand_in_pose
 from agents.xr.overlay.overlay import Overlay
 from agents.xr.overlay.view import EngineView
 from agents.xr.playing import Truth
@@ -29,7 +29,6 @@ from schemas.xr import CAMERA, OVERLAY, Kind, OverlayState, SetOverlay
 
 T = TypeVar("T")
 
-STAND_IN = "the engine's stand-in for a camera"
 WATCHED_RATE, UNWATCHED_RATE = 30.0, 2.0
 STOP_SECONDS = 0.5
 
@@ -107,12 +106,11 @@ class Loop:
         if OVERLAY in said.cameras:
             self.stages.applied(said.cameras[OVERLAY], said.applied)
 
-    def seen(self, seen: engine.Seen, files: tuple[bytes, ...]) -> None:
-        """The engine's pictures of one frame."""
-        for picture, data in zip(seen.pictures, files, strict=False):  # what lacks its file is no picture
-            self._view.note(picture)
-            if self._overlay is not None:
-                self._overlay.put(picture, data)
+    def seen(self, picture: engine.Picture, data: bytes) -> None:
+        """One of the engine's pictures, and its file."""
+        self._view.note(picture)
+        if self._overlay is not None:
+            self._overlay.put(picture, data)
 
     def shown(self, sequence: int, at: int, uncertainty: float) -> None:
         """A page has shown a picture of the overlay. How far off that time is, the latency's clock says for all of them."""

@@ -15,9 +15,10 @@ from turns import matrix, quaternions, vectors
 from agents.parts.frames import Vector
 from agents.parts.rigid import Rigid, angle_between, product, scaled, turned_by
 from agents.xr.observation import Observation, Source
+from agents.xr.timing.stages import LONGEST_HORIZON
 from agents.xr.tracking.motion import LONGEST_GAP, Motion, MotionFilter
 from agents.xr.tracking.one_euro import Cutoffs, OneEuro, smoothing
-from agents.xr.tracking.prediction import LONGEST, predicted
+from agents.xr.tracking.prediction import predicted
 
 SECOND = 1_000_000_000
 SOURCE = Source(name="test", origin="trajectory", kind="recorded")
@@ -49,7 +50,7 @@ def moving(start: Rigid, linear: Vector, angular: Vector, seconds: float) -> Rig
     return Rigid(tuple(position), orientation)
 
 
-@given(st.builds(Rigid, vectors, quaternions), speeds, speeds, steps, st.floats(0, LONGEST))
+@given(st.builds(Rigid, vectors, quaternions), speeds, speeds, steps, st.floats(0, LONGEST_HORIZON))
 def test_what_moves_evenly_is_predicted_exactly_at_irregular_times(
     start: Rigid, linear: Vector, angular: Vector, steps: list[int], ahead: float
 ) -> None:
@@ -72,7 +73,7 @@ def test_a_turn_is_in_the_frame_of_the_bus_not_of_the_device() -> None:
 
 def test_nothing_is_predicted_further_ahead_than_a_head_is_predictable() -> None:
     motion = Motion((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-    assert predicted(Rigid(), motion, 5.0) == predicted(Rigid(), motion, LONGEST)
+    assert predicted(Rigid(), motion, 5.0) == predicted(Rigid(), motion, LONGEST_HORIZON)
 
 
 def test_what_is_not_known_to_move_stays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agents.xr.tracking.arbiter import Arbiter
+from agents.xr.tracking.arbiter import MOST, Arbiter
 from agents.xr.tracking.presence import LOSSES, PATIENCE, SILENT, Presence
 
 SECOND = 1_000_000_000
@@ -100,6 +100,17 @@ def test_a_device_that_nobody_speaks_for_is_any_source_s() -> None:
         speaks(arbiter, source)
     arbiter.release("head")
     assert speaks(arbiter, "first")
+
+
+def test_sources_that_fell_silent_are_not_remembered_without_end() -> None:
+    arbiter = Arbiter()
+    arbiter.admits("page", "hand.left")
+    arbiter.speak("page", "hand.left")
+    for number in range(1000):
+        assert speaks(arbiter, f"tracker {number}")
+        arbiter.release("head")
+    assert arbiter.devices("page") == ["hand.left"]
+    assert len(arbiter._began) <= MOST + 2
 
 
 def test_a_rest_gives_up_what_the_source_spoke_for_and_nothing_else() -> None:

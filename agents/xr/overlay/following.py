@@ -7,6 +7,9 @@ from schemas.cameras import Mount
 from schemas.scene import ActorPoses, CameraPose, Placed
 from schemas.xr import CAMERA, OVERLAY
 
+STAND_IN = "the engine's stand-in for a camera"
+"""What it is called wherever a camera is named."""
+
 
 def overlay_pose(tracker: Rigid, mount: Mount | None, field_of_view: float | None) -> CameraPose:
     """Of the camera that draws the layer, by where its tracker is or will be. Without a mount the tracker is the camera."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from schemas.xr import Device
 
+MOST = 64
+"""Sources that are remembered though they speak for no device: a tracker may call itself by a new name at each start."""
+
 
 class Arbiter:
     """Sources by their names, in the order in which they began to speak."""
@@ -18,6 +21,7 @@ class Arbiter:
         if source not in self._began:
             self._count += 1
             self._began[source] = self._count
+            self._forget_silent()
         speaker = self._speaks.get(device, source)
         return self._began[source] >= self._began[speaker]
 
@@ -40,3 +44,10 @@ class Arbiter:
             del self._speaks[device]
         self._began.pop(source, None)
         return devices
+
+    def _forget_silent(self) -> None:
+        """The oldest of too many that speak for nothing, but for the one that has just begun."""
+        *before, _ = self._began
+        silent = [source for source in before if source not in self._speaks.values()]
+        if len(silent) > MOST:
+            del self._began[silent[0]]

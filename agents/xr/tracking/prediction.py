@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from agents.parts.frames import normalised
 from agents.parts.rigid import Rigid, added, product, scaled, turned_by
+from agents.xr.timing.stages import LONGEST_HORIZON
 from agents.xr.tracking.motion import Motion
-
-LONGEST = 0.1
-"""Seconds: a head does not go on as it does for longer."""
 
 
 def predicted(place: Rigid, motion: Motion, seconds: float) -> Rigid:
-    """At constant velocity, and at constant angular velocity by the exponential map. Further ahead than `LONGEST` is as that.
+    """At constant velocity, and at constant angular velocity by the exponential map. Further ahead than `LONGEST_HORIZON` is as that.
 
     What is not known of the motion is taken as none.
     """
-    ahead = min(seconds, LONGEST)
+    ahead = min(seconds, LONGEST_HORIZON)
     position, orientation = place.position, place.orientation
     if motion.linear is not None:
         position = added(position, scaled(motion.linear, ahead))
